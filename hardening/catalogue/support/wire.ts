@@ -84,6 +84,14 @@ export class Wire {
     return this.received;
   }
 
+  /** Waits for `count` bytes and removes them from `received`. */
+  async take(count: number): Promise<Buffer> {
+    const got = await this.until((bytes) => bytes.length >= count);
+    if (got.length < count) throw new Error(`it ended after ${got.length} of ${count} bytes`);
+    this.chunks = [got.subarray(count)];
+    return got.subarray(0, count);
+  }
+
   /** Waits for the end of a head; the bytes after it stay in `received`. */
   async head(): Promise<Head> {
     const got = await this.until((bytes) => bytes.includes("\r\n\r\n"));

@@ -113,7 +113,7 @@ function responseLimits({ handshakeLimits = {} }: AttemptOptions): ResponseLimit
   return { maxHeadSize: Math.min(maxHeadSize, MAX_LIMIT), maxHeaders: Math.min(maxHeaders, MAX_LIMIT) };
 }
 
-const MAX_LIMIT = 2 ** 31 - 1;
+const MAX_LIMIT = 2 ** 30;
 
 /**
  * Names the server and everything that a TCP connection to it depends on. Only connections with

@@ -1,10 +1,10 @@
-import { type ConnectHandshake, type Http2Fields, type WebSocketError } from "@tungstate/protocol";
+import { type ConnectHandshake, type Http2Fields, protocolError, type WebSocketError } from "@tungstate/protocol";
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { openConnection } from "../connection/connection.ts";
 import type { Driver } from "../connection/driver/driver.ts";
 import type { ConnectionSettings } from "../connection/options.ts";
 import { abortedError, connectError } from "../errors.ts";
-import type { ClientSession } from "../http2/client/client-session.ts";
+import type { ClientSession, ResponseLimits } from "../http2/client/client-session.ts";
 import type { HandshakeTime } from "../http2/client/handshake-time.ts";
 import { Http2StreamTransport, nameOf } from "../http2/stream-transport.ts";
 import { onAbort } from "../schedule/abort-signal.ts";
@@ -52,7 +52,6 @@ class StreamHandshake {
     const { stream, settings, time, signal } = opening;
     time.begin(settings.clock.now());
     stream.on("response", this.onResponse);
-    stream.on("readable", this.onReadable);
     stream.on("close", this.onClose);
     this.cancelTimer = settings.clock.after(time.left, this.onTimeout);
     this.forget = onAbort(signal, this.onAbort);
@@ -69,7 +68,6 @@ class StreamHandshake {
     this.cancelTimer();
     this.forget();
     stream.off("response", this.onResponse);
-    stream.off("readable", this.onReadable);
     stream.off("close", this.onClose);
     stream.off("data", this.onData);
     stream.off("end", this.onEnd);
@@ -111,18 +109,12 @@ class StreamHandshake {
     this.fail(lostError(cause, this.tried));
   };
 
-  /**
-   * DATA has come and no response. RFC 9113 §8.1: a message is "one HEADERS frame (followed by zero
-   * or more CONTINUATION frames) containing the header section", then its content.
-   */
-  private readonly onReadable = (): void => {
-    if (this.opening.stream.readableLength === 0) return;
-    this.fail(connectError("HANDSHAKE_CLOSED", "DATA came before the response", { tried: this.tried }));
-  };
-
   private readonly onResponse = (headers: IncomingHttpHeaders, flags: number, raw?: readonly string[]): void => {
     const { handshake, session, settings, stream } = this.opening;
-    const result = handshake.receive(fieldsOf(headers, raw));
+    const fields = fieldsOf(headers, raw);
+    const excess = checkLimits(fields, session.limits);
+    if (excess !== undefined) return this.fail(excess);
+    const result = handshake.receive(fields);
     if (result.state === "failed") {
       this.fail(result.error);
     } else if (result.state === "rejected") {
@@ -153,10 +145,8 @@ class StreamHandshake {
     const { stream, settings, time } = this.opening;
     this.cancelTimer();
     this.cancelTimer = settings.clock.after(Math.min(time.left, REJECTION_BODY_TIMEOUT), this.onTimeout);
-    stream.off("readable", this.onReadable);
     stream.on("data", this.onData);
     stream.on("end", this.onEnd);
-    stream.resume(); // a listener of "readable" has stopped it
   }
 
   private readonly onData = (chunk: Uint8Array): void => {
@@ -185,6 +175,20 @@ interface RejectionBody {
   readonly headers: HandshakeRejectedError["response"]["headers"];
   readonly chunks: Uint8Array[];
   size: number;
+}
+
+/** RFC 9113 §6.5.2: the size of a field is that of name and value, "plus an overhead of 32 octets". */
+const FIELD_OVERHEAD = 32;
+
+/**
+ * Holds a response to the limits. node:http2 applies them only once the server has acknowledged our
+ * SETTINGS.
+ */
+function checkLimits(fields: Http2Fields, { maxHeadSize, maxHeaders }: ResponseLimits): WebSocketError | undefined {
+  const count = fields.filter(([name]) => !name.startsWith(":")).length;
+  if (count > maxHeaders) return protocolError("TOO_MANY_HEADERS", `more than ${maxHeaders}`);
+  const size = fields.reduce((sum, [name, value]) => sum + name.length + value.length + FIELD_OVERHEAD, 0);
+  return size > maxHeadSize ? protocolError("HEAD_TOO_BIG", `more than ${maxHeadSize}`) : undefined;
 }
 
 const NO_BYTES = new Uint8Array(0);

@@ -69,21 +69,21 @@ const REFUSED: Readonly<Record<string, (accept: string) => string>> = {
 
 for (const route of clientRoutes) {
   describe(`${route.name}: a response`, () => {
-    for (const [name, response] of Object.entries(ACCEPTED)) {
+    for (const [name, response] of Object.entries(route.isText ? ACCEPTED : {})) {
       test(`with ${name} opens the connection`, async (t) => {
         const options = { protocols: ["chat"], compression: true };
         await opens(t, route, (_request, accept) => response(accept), options);
       });
     }
 
-    for (const [name, response] of Object.entries(REFUSED)) {
+    for (const [name, response] of Object.entries(route.isText ? REFUSED : {})) {
       test(`with ${name} fails the handshake`, async (t) => {
         const error = await failure(t, route, (_request, accept) => response(accept));
         assert.equal(error.code, "MALFORMED_HEAD");
       });
     }
 
-    for (const status of [200, 302, 401, 403, 407, 426, 503]) {
+    for (const status of [route.isText ? 200 : 202, 302, 401, 403, 407, 426, 503]) {
       test(`of ${status} without a reason phrase, and folded, is reported with its status`, async (t) => {
         for (const version of ["1.0", "1.1"]) {
           const error = await failure(

@@ -13,6 +13,7 @@ import { take } from "../support/connected.ts";
 import { accepting, http2Peer, type Http2Peer } from "../support/http2-server.ts";
 import { selfSigned } from "../support/pairs.ts";
 import { upgradeResponse } from "../support/raw.ts";
+import { until } from "../support/until.ts";
 
 const trust = (): Pick<ConnectOptions, "tls" | "proxy" | "family"> => ({
   tls: { ca: selfSigned().cert },
@@ -179,6 +180,26 @@ describe('connect() with httpVersion "2"', () => {
     const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`;
     const error = await failure(connect(url, { proxy: false, httpVersion: "2", http2Sessions: ownSessions(t) }));
     assert.deepEqual([error.code, error.step], ["HTTP2_NOT_SUPPORTED", "settings"]);
+  });
+
+  test("reports a response after 1 s if its body does not end", async (t) => {
+    const clock = new VirtualClock();
+    const peer = await http2Peer(t, (stream) => {
+      stream.respond({ ":status": 500 });
+      stream.write("why");
+    });
+    const http2Sessions = ownSessions(t);
+    // so long that it does not pass before the response has arrived
+    const options = { proxy: false, httpVersion: "2", http2Sessions, clock, handshakeTimeout: 2 ** 31 - 1 } as const;
+    const failed = connect(peer.url, options).catch((reason: unknown) => reason);
+    await until(() => peer.streams.length === 1);
+    await until(async () => {
+      await clock.advance(1_000);
+      return peer.streams[0]?.destroyed === true;
+    });
+    const error = await failed;
+    assert.ok(error instanceof HandshakeRejectedError, String(error));
+    assert.deepEqual([Buffer.from(error.response.body).toString(), error.response.truncated], ["why", true]);
   });
 
   test("rejects wrong options before anything is opened", async () => {

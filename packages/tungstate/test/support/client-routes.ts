@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, connect as connectTcp, createServer, type Server } from "node:net";
@@ -6,13 +7,16 @@ import { join } from "node:path";
 import { Duplex } from "node:stream";
 import type { TestContext } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
-import { acceptValue } from "@tungstate/protocol";
+import type { ServerHttp2Stream } from "node:http2";
+import { acceptValue, type Http2Fields } from "@tungstate/protocol";
 import { client } from "../../src/client/client.ts";
 import { clientTls, connect, type ConnectOptions } from "../../src/client/connect.ts";
+import { Http2Sessions } from "../../src/http2/client/http2-sessions.ts";
 import { sha1 } from "../../src/native/primitives.ts";
 import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
+import { http2Peer } from "./http2-server.ts";
 import { selfSigned } from "./pairs.ts";
 
 /**
@@ -26,6 +30,8 @@ export type Respond = (request: string, accept: string) => string | Buffer;
  */
 export interface ClientRoute {
   readonly name: string;
+  /** Whether the response is sent as text. Over HTTP/2, only its status, fields and body are sent. */
+  readonly isText: boolean;
   /** Opens a connection, which the caller ends; rejects if the first attempt fails. */
   open(t: TestContext, respond: Respond, options?: RouteOptions): Promise<WebSocketConnection>;
 }
@@ -74,6 +80,33 @@ export async function respondingPort(t: TestContext, respond: Respond): Promise<
   );
 }
 
+/** The fields of HTTP/1.1 that HTTP/2 does not have. */
+const NOT_IN_HTTP2: ReadonlySet<string> = new Set(["upgrade", "connection", "sec-websocket-accept"]);
+
+/** Answers a request over HTTP/2 with what `respond` returns as text. */
+function speakHttp2(stream: ServerHttp2Stream, fields: Http2Fields, respond: Respond): void {
+  const pseudo = new Map(fields.filter(([name]) => name.startsWith(":")));
+  const rest = fields.filter(([name]) => !name.startsWith(":"));
+  const lines = [["Host", pseudo.get(":authority") ?? ""], ...rest].map(([name, value]) => `${name}: ${value}\r\n`);
+  const response = respond(`GET ${pseudo.get(":path")} HTTP/1.1\r\n${lines.join("")}\r\n`, "");
+  const text = typeof response === "string" ? response : response.toString("latin1");
+  const end = text.indexOf("\r\n\r\n");
+  const [status = "", ...head] = text
+    .slice(0, end)
+    .replaceAll(/\r\n[ \t]+/g, " ")
+    .split("\r\n");
+  const [, code = ""] = status.split(" ");
+  const headers: Record<string, string> = { ":status": code === "101" ? "200" : code };
+  for (const line of head) {
+    const [, name = "", value = ""] = /^([^:]*):[ \t]*(.*)$/.exec(line) ?? [];
+    if (!NOT_IN_HTTP2.has(name.toLowerCase())) headers[name.toLowerCase()] = value;
+  }
+  stream.respond(headers);
+  const body = Buffer.from(text.slice(end + 4), "latin1");
+  if (code === "101") stream.write(body);
+  else stream.end(body);
+}
+
 async function respondingTlsPort(t: TestContext, respond: Respond): Promise<number> {
   const server = createTlsServer(selfSigned(), (socket) => speak(socket, respond));
   return await listening(t, server);
@@ -85,11 +118,13 @@ const tls = (): { ca: string } => ({ ca: selfSigned().cert });
 export const clientRoutes: readonly ClientRoute[] = [
   {
     name: "connect to ws:",
+    isText: true,
     open: async (t, respond, options) =>
       await connect(`ws://127.0.0.1:${await respondingPort(t, respond)}/`, { proxy: false, ...options }),
   },
   {
     name: "connect to wss:",
+    isText: true,
     open: async (t, respond, options) => {
       const port = await respondingTlsPort(t, respond);
       return await connect(`wss://localhost:${port}/`, { proxy: false, family: 4, tls: tls(), ...options });
@@ -97,6 +132,7 @@ export const clientRoutes: readonly ClientRoute[] = [
   },
   {
     name: "connect to a Unix socket",
+    isText: true,
     open: async (t, respond, options) => {
       const folder = mkdtempSync(join(tmpdir(), "tungstate-"));
       t.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -111,6 +147,7 @@ export const clientRoutes: readonly ClientRoute[] = [
   },
   {
     name: "connect through an HTTP proxy",
+    isText: true,
     open: async (t, respond, options) => {
       const proxy = await respondingPort(t, (request, accept) =>
         request.startsWith("CONNECT ") ? "HTTP/1.1 200 OK\r\n\r\n" : respond(request, accept),
@@ -120,6 +157,7 @@ export const clientRoutes: readonly ClientRoute[] = [
   },
   {
     name: "client on a memory pipe",
+    isText: true,
     open: async (_t, respond, options) => {
       const [near, far] = memoryPipe();
       speak(far, respond);
@@ -128,6 +166,7 @@ export const clientRoutes: readonly ClientRoute[] = [
   },
   {
     name: "client on Web streams",
+    isText: true,
     open: async (_t, respond, options) => {
       const [near, far] = memoryPipe();
       speak(far, respond);
@@ -136,6 +175,7 @@ export const clientRoutes: readonly ClientRoute[] = [
   },
   {
     name: "clientTls on a socket",
+    isText: true,
     open: async (t, respond, options) => {
       const socket = connectTcp(await respondingTlsPort(t, respond), "127.0.0.1");
       await once(socket, "connect");
@@ -143,7 +183,23 @@ export const clientRoutes: readonly ClientRoute[] = [
     },
   },
   {
+    name: "connect over HTTP/2",
+    isText: false,
+    open: async (t, respond, options) => {
+      const peer = await http2Peer(t, (stream, _headers, fields) => speakHttp2(stream, fields, respond), {
+        secure: true,
+      });
+      const http2Sessions = new Http2Sessions();
+      t.after(() => http2Sessions.close());
+      const common = { proxy: false, family: 4, tls: tls(), httpVersion: "auto", http2Sessions } as const;
+      const connection = await connect(peer.url, { ...common, ...options });
+      assert.equal(connection.route?.httpVersion, "2");
+      return connection;
+    },
+  },
+  {
     name: "reconnecting",
+    isText: true,
     open: async (t, respond, options) => {
       const url = `ws://127.0.0.1:${await respondingPort(t, respond)}/`;
       const connection = reconnecting(url, { proxy: false, backoff: { initialDelay: 1, maxDelay: 1 }, ...options });

@@ -72,6 +72,7 @@ export class ClientSession {
   readonly opened: OpenedStream;
   /** The session of node:http2. */
   readonly session: ClientHttp2Session;
+  readonly limits: ResponseLimits;
   private readonly clock: Clock;
   private readonly idleTimeout: number;
   private streams = 0;
@@ -87,13 +88,14 @@ export class ClientSession {
 
   constructor(http2: typeof Http2, opened: OpenedStream, { clock, limits, idleTimeout }: OpenSettings) {
     this.opened = opened;
+    this.limits = limits;
     this.clock = clock;
     this.idleTimeout = idleTimeout;
     // the authority serves for requests without one, and ours have one
     const session = http2.connect("http://localhost", {
       createConnection: () => opened.stream,
-      // Node.js counts the pseudo-header field as well
-      maxHeaderListPairs: limits.maxHeaders + 1,
+      // for memory; the handshake counts exactly
+      maxHeaderListPairs: limits.maxHeaders + 100,
       settings: {
         enablePush: false,
         initialWindowSize: STREAM_WINDOW,
