@@ -63,13 +63,14 @@ program
   .description(
     `Sends each line of stdin as a text message and prints each received message as a line on stdout. Control characters in text are escaped; binary messages are printed as \`base64:\` and their bytes in base64. Everything else goes to stderr.
 
-At the end of stdin it closes with 1000. The exit status is 0 if the server answers that, or closes by itself with 1000 or without a code, or if stdout is closed. Otherwise it is 1, and a line on stderr names the step that failed: usage, resolve, bind, connect, proxy, TLS, handshake, stdin or the connection. The first SIGINT or SIGTERM closes with 1000; the second ends the program with status 130 or 143.`,
+At the end of stdin it closes with 1000. The exit status is 0 if the server answers that, or closes by itself with 1000 or without a code, or if stdout is closed. Otherwise it is 1, and a line on stderr names the step that failed: usage, resolve, bind, connect, proxy, TLS, settings, handshake, stdin or the connection. The first SIGINT or SIGTERM closes with 1000; the second ends the program with status 130 or 143.`,
   )
   .argument("<url>", "ws:, wss: or ws+unix: URL")
   .optionsGroup("Handshake:")
   .option("-H, --header <name: value>", "header field of the request; repeatable", collect(header))
   .option("--protocol <name>", "subprotocol to offer; repeatable", collect(asIs))
   .option("--origin <origin>", "value of the Origin header field")
+  .option("--http2", "use HTTP/2, by prior knowledge for ws:; fail if the server does not support WebSocket over it")
   .optionsGroup("Network:")
   .option(
     "--interface <name>",

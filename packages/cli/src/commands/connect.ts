@@ -121,6 +121,7 @@ async function printMessages(
 function describeConnection(url: string, { protocol, route }: WebSocketConnection): string {
   const details = [
     protocol === "" ? "" : `subprotocol ${protocol}`,
+    route?.httpVersion === "2" ? "HTTP/2" : "",
     route?.interface === undefined ? "" : `via ${route.interface}`,
     route?.localAddress === undefined ? "" : `from ${route.localAddress}`,
     route?.proxy === undefined ? "" : `through proxy ${route.proxy}`,

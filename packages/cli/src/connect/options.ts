@@ -11,6 +11,7 @@ export interface ConnectFlags {
   readonly header?: readonly (readonly [name: string, value: string])[];
   readonly protocol?: readonly string[];
   readonly origin?: string;
+  readonly http2?: boolean;
   readonly interface?: readonly string[];
   readonly bindDevice?: boolean;
   readonly localAddress?: string;
@@ -50,6 +51,7 @@ export async function connectOptions(flags: ConnectFlags): Promise<ConnectOption
     protocols: protocol,
     compression: flags.compress === true,
     headers: header,
+    ...(flags.http2 === true ? { httpVersion: "2" } : {}),
     timeout: flags.timeout * 1000,
     interface: flags.interface,
     bindToDevice: flags.bindDevice,

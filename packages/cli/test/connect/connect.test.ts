@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { createServer as createHttp2Server } from "node:http2";
 import { type AddressInfo, createServer } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { type WebSocketConnection } from "tungstate";
@@ -18,6 +19,28 @@ describe("tungstate connect: lines and messages", () => {
     assert.deepEqual(await program.run(lines.join("\n")), { code: 0, signal: null });
     assert.equal(program.stdout, lines.map((line) => `${line.replace("\r", "\\r")}\n`).join(""));
     assert.match(program.stderr, /^connected to ws:\/\/127\.0\.0\.1:\d+\/echo, .*\nclosed with 1000\n$/);
+  });
+
+  test("--http2 connects over HTTP/2", async () => {
+    const server = createHttp2Server({ settings: { enableConnectProtocol: true } });
+    server.on("stream", (stream, headers) => {
+      stream.on("error", () => undefined);
+      stream.respond({ ":status": 200 });
+      const text = `${headers[":protocol"]} at ${headers[":path"]}`;
+      // a text message, and a Close with 1000
+      stream.end(Buffer.concat([Buffer.from([0x81, text.length]), Buffer.from(text), Buffer.from([0x88, 2, 3, 0xe8])]));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    await using program = new Program(
+      "connect",
+      "--http2",
+      `ws://127.0.0.1:${(server.address() as AddressInfo).port}/a`,
+    );
+    assert.equal((await program.exited).code, 0);
+    assert.equal(program.stdout, "websocket at /a\n");
+    assert.match(program.stderr, /^connected to ws:.*, HTTP\/2, via /);
+    server.close();
   });
 
   test("accepts CR LF as a line ending; --quiet prints nothing to stderr", async () => {

@@ -55,6 +55,8 @@ describe("tungstate connect prints the failed step in one line", { concurrency: 
     ["bind, an address", () => ["--local-address", "192.0.2.250", plain.ws("/echo")], /^bind: .*192\.0\.2\.250/],
     ["bind, a wrong address", () => ["--local-address", "me", plain.ws("/echo")], /^usage: .*localAddress/],
     ["bind, a device without its name", () => ["--bind-device", plain.ws("/echo")], /^usage: --bind-device requires/],
+    ["HTTP/2 of a server without it", () => ["--http2", "--ca", certFile, wss], /^TLS: .*\(HTTP2_NOT_SUPPORTED\)/],
+    ["HTTP/2 of a port without TLS", () => ["--http2", plain.ws("/echo")], /^settings: .*\(HTTP2_NOT_SUPPORTED\)/],
     ["connect", () => [`ws://127.0.0.1:${closed}/`], /^connect: .*refused/],
     ["proxy", () => ["--proxy", `http://127.0.0.1:${portOf(rude)}`, plain.ws("/echo")], /^proxy: /],
     [
