@@ -7,7 +7,7 @@ try {
     args: process.argv.slice(2),
     input: process.stdin,
     output: process.stdout,
-    userAgent: process.env["npm_config_user_agent"],
+    env: process.env,
   });
 } catch (error) {
   if (!(error instanceof CreateError)) throw error;

@@ -46,6 +46,25 @@ function parse(args: readonly string[]) {
   }
 }
 
+/**
+ * Throws a CreateError if npm has taken an option: it does so with all options before `--`, and sets
+ * an environment variable for each. The project would silently be another one than requested.
+ */
+export function checkTaken(env: Readonly<Record<string, string | undefined>>): void {
+  for (const [name, option] of [
+    ["template", "--template"],
+    ["t", "-t"],
+    ["name", "--name"],
+  ] as const) {
+    if (env[`npm_config_${name}`] === undefined) continue;
+    throw new CreateError(
+      `npm took ${option} as an option of its own. Put -- before the options, in PowerShell with quotes: ` +
+        "npm create tungstate my-app -- --template chat",
+      { status: 2 },
+    );
+  }
+}
+
 /** Returns the text of `--help`. */
 export function help(): string {
   const width = Math.max(...TEMPLATES.map(({ name }) => name.length));

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import process from "node:process";
 import { createProject, ownVersion } from "./create.ts";
 import { CreateError } from "./errors.ts";
-import { help, readOptions } from "./options.ts";
+import { checkTaken, help, readOptions } from "./options.ts";
 import { Questions } from "./questions.ts";
 import { TEMPLATES, templateOf, type Template } from "./templates.ts";
 
@@ -12,12 +12,13 @@ export interface Surroundings {
   readonly args: readonly string[];
   readonly input: Readable & { readonly isTTY?: boolean };
   readonly output: Writable & { readonly isTTY?: boolean };
-  /** `npm_config_user_agent` of the environment. */
-  readonly userAgent: string | undefined;
+  /** Of the environment: what npm tells of itself. */
+  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 /** Runs the command line. Throws a CreateError if it cannot create the project. */
-export async function run({ args, input, output, userAgent }: Surroundings): Promise<void> {
+export async function run({ args, input, output, env }: Surroundings): Promise<void> {
+  checkTaken(env);
   const options = readOptions(args);
   if (options.print !== undefined) {
     output.write(options.print === "help" ? help() : `${await ownVersion()}\n`);
@@ -26,7 +27,7 @@ export async function run({ args, input, output, userAgent }: Surroundings): Pro
   const given = options.template === undefined ? undefined : templateOf(options.template);
   const { folder, template } = await complete(options.folder, given, { input, output });
   const files = await createProject({ folder, template, name: options.name });
-  output.write(nextSteps(folder, template, files.length, managerOf(userAgent)));
+  output.write(nextSteps(folder, template, files.length, managerOf(env["npm_config_user_agent"])));
 }
 
 /** Asks for what is missing, on a terminal. Elsewhere the folder is required. */

@@ -21,7 +21,7 @@ interface Outcome {
 /** Runs the program. With `answers` it has a terminal, on which each line is an answer. */
 async function create(
   args: readonly string[],
-  { answers, userAgent }: { answers?: readonly string[]; userAgent?: string } = {},
+  { answers, env = {} }: { answers?: readonly string[]; env?: Readonly<Record<string, string>> } = {},
 ): Promise<Outcome> {
   const isTTY = answers !== undefined;
   const input = Object.assign(new PassThrough(), { isTTY });
@@ -37,7 +37,7 @@ async function create(
     else input.write(`${answer}\n`);
   });
   try {
-    await run({ args, input, output, userAgent });
+    await run({ args, input, output, env });
     return { text, error: undefined };
   } catch (error) {
     if (!(error instanceof CreateError)) throw error;
@@ -60,7 +60,7 @@ describe("create-tungstate with arguments", () => {
 
   for (const manager of ["pnpm", "yarn", "bun"]) {
     test(`prints the commands of ${manager} when it runs the program`, async () => {
-      const { text } = await create([newFolder()], { userAgent: `${manager}/1.2.3 node/v20` });
+      const { text } = await create([newFolder()], { env: { npm_config_user_agent: `${manager}/1.2.3 node/v20` } });
       assert.match(text, new RegExp(`\n {2}${manager} install\n {2}${manager} start\n`));
     });
   }
@@ -125,6 +125,21 @@ describe("create-tungstate with arguments", () => {
     test(`rejects ${JSON.stringify(args)} with status 2`, async () => {
       const { error } = await create(args);
       assert.match(error?.message ?? "", message);
+      assert.equal(error?.status, 2);
+    });
+  }
+
+  // npm create tungstate my-app --template broadcast, without -- before the options
+  for (const [env, args, option] of [
+    [{ npm_config_template: "true" }, ["app", "broadcast"], "--template"],
+    [{ npm_config_template: "true" }, ["broadcast"], "--template"],
+    [{ npm_config_template: "broadcast" }, ["app"], "--template"],
+    [{ npm_config_t: "true" }, ["app", "broadcast"], "-t"],
+    [{ npm_config_name: "other" }, ["app"], "--name"],
+  ] as const) {
+    test(`says that npm took an option: ${JSON.stringify(env)} ${args.join(" ")}`, async () => {
+      const { error } = await create(args, { env });
+      assert.match(error?.message ?? "", new RegExp(`^npm took ${option} as an option of its own\\. Put -- before`));
       assert.equal(error?.status, 2);
     });
   }

@@ -144,6 +144,13 @@ const tests: Record<string, () => Promise<void>> = {
     await client.succeed();
   },
 
+  async withoutDashes() {
+    await using taken = start("npm", folder, "create", "--yes", "tungstate", "other", "--template=broadcast");
+    await taken.line(/npm took --template as an option of its own/);
+    assert.notEqual(await taken.end(), 0);
+    assert.ok(!readdirSync(folder).includes("other"));
+  },
+
   async npx() {
     const empty = mkdtempSync(join(folder, "npx-"));
     await using server = start("npx", empty, "--yes", "@tungstate/cli", "serve", "--port", "0");
