@@ -60,6 +60,7 @@ export function siteConfig(base: string): UserConfig<DefaultTheme.Config> {
     head: [["link", { rel: "icon", type: "image/svg+xml", href: `${base}icon.svg` }]],
     markdown: {
       anchor: { slugify: anchorOf },
+      languageAlias: { cjs: "javascript", mjs: "javascript" },
       headers: { slugify: anchorOf },
       theme: { light: "github-light-high-contrast", dark: "github-dark-high-contrast" },
     },

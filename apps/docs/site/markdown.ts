@@ -38,7 +38,7 @@ export function summaryOf(text: string): string {
 
 /** Returns a text up to the end of its first sentence. */
 export function firstSentence(text: string): string {
-  return /^.*?[.?:](?= |$)/.exec(text)?.[0] ?? text;
+  return /^.*?[.?](?= |$)/.exec(text)?.[0] ?? text;
 }
 
 /**

@@ -96,7 +96,7 @@ describe("by keyboard", () => {
   test("the appearance can be changed, and stays on the next page", async () => {
     const [page] = await open("guides/tls.html", { colorScheme: "light" });
     const isDark = () => page.evaluate(`document.documentElement.classList.contains("dark")`);
-    const control = page.locator(".VPNavBar .VPSwitchAppearance");
+    const control = page.locator(".VPNavBarAppearance button");
     await control.focus();
     await page.keyboard.press("Space");
     assert.equal(await isDark(), true);

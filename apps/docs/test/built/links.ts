@@ -39,7 +39,8 @@ function fault(from: string, target: string): string | undefined {
   const [link = "", anchor] = target.split("#");
   const path = decodeURIComponent(link);
   const absolute = path.startsWith("/") ? path.slice(1) : posix.join(posix.dirname(from), path);
-  const file = path === "" ? from : absolute === "" || absolute.endsWith("/") ? `${absolute}index.html` : absolute;
+  const folder = absolute === "" || absolute.endsWith("/");
+  const file = path === "" ? from : posix.normalize(folder ? `${absolute}index.html` : absolute);
   if (!existsSync(join(output, file))) return `${from}: ${target}: there is no ${file}`;
   if (anchor === undefined || anchor === "" || !file.endsWith(".html")) return undefined;
   return ids(file).has(decodeURIComponent(anchor)) ? undefined : `${from}: ${target}: there is no such heading`;

@@ -5,6 +5,7 @@ import { describePage, readPage, sectionOf, tableRows } from "./support/pages.ts
 // 8000 is the port of `npm start`; the programs of the page use the others
 const serve = [["serve", "--port", "8000"]];
 describePage("README.md", { ports: [8000, 8080], servers: serve });
+describePage("docs/newcomer.md", { ports: [8080, 8081] });
 describePage("docs/first-steps.md", { ports: [8000, 8081, 8082, 8083, 8443], servers: serve });
 
 describePage("packages/tungstate/README.md", { ports: [8080] });
