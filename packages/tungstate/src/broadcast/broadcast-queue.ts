@@ -90,7 +90,8 @@ export class BroadcastQueue {
 
   /** Writes to a subscriber the messages that it has not had. */
   catchUp(subscriber: Subscriber): void {
-    if (subscriber.cursor < this.first) subscriber.cursor = this.first; // it ended before the last distribution
+    // it ended before the last distribution
+    if (subscriber.cursor < this.first) subscriber.cursor = this.first;
     while (subscriber.cursor < this.count) {
       const message = this.messages[subscriber.cursor++ - this.first];
       if (message !== undefined) subscriber.writeMessage(message);

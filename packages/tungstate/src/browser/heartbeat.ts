@@ -13,7 +13,8 @@ export interface HeartbeatOptions {
   readonly message: MessageData | (() => MessageData);
 }
 
-const LATE_MS = 2_000; // a timer that is later was stopped: the machine slept or the page was frozen
+/** A timer that is later was stopped: the machine slept or the page was frozen. */
+const LATE_MS = 2_000;
 
 /** Detects a server that no longer answers. */
 export class Heartbeat {

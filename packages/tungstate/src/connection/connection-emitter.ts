@@ -7,10 +7,10 @@ import type { ConnectionEvents } from "./types.ts";
 export abstract class ConnectionEmitter extends Emitter<ConnectionEvents> {
   private silent = false;
 
-  /** Code of the application threw. */
+  /** A function of the application threw. */
   abstract handlerFailed(error: unknown): void;
 
-  /** From now on listeners get nothing but `error` and `close`. */
+  /** From now on, only listeners of `error` and `close` are called. */
   protected silenceListeners(): void {
     this.silent = true;
   }
@@ -20,8 +20,7 @@ export abstract class ConnectionEmitter extends Emitter<ConnectionEvents> {
   }
 
   /**
-   * Does what `emit` does, for the one event that happens a million times a second: without an
-   * array of arguments and a look-up by a variable name.
+   * As `emit`, for the most frequent event: without an array of arguments and a look-up by name.
    */
   emitMessage(message: Message): void {
     const present = this.listeners.message;

@@ -19,7 +19,7 @@ import type {
 /** Returns the driver of a connection; undefined for an object that is not one of ours. */
 export let driverOf: (connection: unknown) => Driver | undefined;
 
-/** The connection that users have: its public members, and nothing else. Its driver does the work. */
+/** The connection of users. It has only public members; its driver does the work. */
 class Connection implements WebSocketConnection {
   readonly #driver: Driver;
 
@@ -167,8 +167,9 @@ class Connection implements WebSocketConnection {
 const publish = (driver: Driver): WebSocketConnection => new Connection(driver);
 
 /**
- * Starts a connection behind its handshake. `headers`: of the peer's handshake. `early`: bytes that came behind the handshake.
- * `greeting`: the last part of the handshake, of characters up to U+00FF, sent before all other output.
+ * Starts a connection after its handshake. `headers`: header fields of the peer. `early`: bytes
+ * received after the handshake. `greeting`: the last part of the handshake, of characters up to
+ * U+00FF, which is sent before all other output.
  */
 export function openConnection(
   transport: Transport,

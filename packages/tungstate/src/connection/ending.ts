@@ -1,4 +1,5 @@
-const LOOKS = 8; // in `closeTimeout`: so much later than it should be, at most, a peer that reads no more is given up
+/** Checks per closeTimeout: a peer that stops reading is given up at most this fraction late. */
+const LOOKS = 8;
 
 /**
  * Bytes that the systems of both ends may hold of one TCP connection (Linux: 4 MiB to be sent and 6
@@ -6,13 +7,13 @@ const LOOKS = 8; // in `closeTimeout`: so much later than it should be, at most,
  */
 const IN_SYSTEM = 10 * 1024 * 1024;
 
-/** How the output of a connection that has to end gets on. */
+/** Progress of the output of a connection that has to end. */
 export class Ending {
-  /** When to look at it again, in ms on the clock. */
+  /** Time of the next check in ms on the clock. */
   at: number;
   private readonly interval: number;
   private readonly since: number;
-  /** Bytes that had left when it began, and when it was last looked at. */
+  /** Bytes sent when it began, and at the last check. */
   private readonly leftBefore: number;
   private left: number;
 
@@ -23,14 +24,14 @@ export class Ending {
     this.leftBefore = this.left = left;
   }
 
-  /** Returns whether bytes have left since the last look. */
+  /** Returns whether bytes were sent since the last check. */
   look(left: number): boolean {
     const more = left > this.left;
     this.left = left;
     return more;
   }
 
-  /** Looks again later, or not any more. */
+  /** Sets the time of the next check, if there is one. */
   next(now: number, isUnfinished: boolean): void {
     this.at = isUnfinished ? now + this.interval : Infinity;
   }
@@ -40,7 +41,7 @@ export class Ending {
    * earlier output. The amount in the buffers of both systems is unknown, and at most `sent` bytes.
    */
   timeInSystem(sent: number, now: number): number {
-    const pace = (this.left - this.leftBefore) / (now - this.since); // bytes in a ms
+    const pace = (this.left - this.leftBefore) / (now - this.since); // bytes per ms
     return pace > 0 ? Math.min(sent, IN_SYSTEM) / pace : 0;
   }
 }

@@ -5,30 +5,28 @@ import type { MemoryUse } from "./memory-use.ts";
 
 /** Options of `MemoryBudget.part`. */
 export interface MemoryPartOptions {
-  /** As `BudgetEntry.release`. Default: nothing is given back. */
+  /** As `BudgetEntry.release`. Default: nothing is released. */
   readonly release?: (excess: number) => number;
-  /**
-   * Whether this is a cache: it gives back memory before any handshake is refused. Default false.
-   */
+  /** Whether this is a cache: it releases memory before handshakes are rejected. Default false. */
   readonly cache?: boolean;
 }
 
 /**
- * Memory that belongs to no single connection, such as the history of a hub: counted in a budget
- * under a name.
+ * Memory that belongs to no single connection, such as the history of a hub. It is counted in a
+ * budget under a name.
  */
 export interface MemoryPart {
   /** The name in `MemoryUse.parts` and in metrics. */
   readonly name: string;
-  /** Bytes that are counted now. */
+  /** Number of bytes counted. */
   readonly held: number;
-  /** The part holds so many bytes now. */
+  /** Sets the number of bytes of the part. */
   set(bytes: number): void;
-  /** The part holds so many bytes more, or less. */
+  /** Changes the number of bytes of the part. */
   add(bytes: number): void;
 }
 
-/** A part, as the ledger has it. */
+/** A part as an entry of the ledger. */
 class PartEntry implements BudgetEntry {
   held = 0;
   before: BudgetEntry | undefined;
@@ -115,7 +113,7 @@ export class MemoryBudget {
     return this.#ledger.use;
   }
 
-  /** Whether new handshakes are refused at the moment. */
+  /** Whether new handshakes are rejected at the moment. */
   get underPressure(): boolean {
     return this.#ledger.underPressure;
   }

@@ -18,11 +18,14 @@ export interface BudgetEntry {
 }
 
 const PRESSURE_FROM = 3 / 4; // of the limit
-const PRESSURE_UNTIL = 5 / 8; // of the limit; lower than PRESSURE_FROM, so that the state does not change all the time
-const PRESSURE_TIME = 1_000; // ms under pressure, after which a new connection makes the largest entries release memory
-const CACHE_STEP = 1024 * 1024; // least bytes that a cache releases at a time; less with a low limit
+/** Of the limit; lower than PRESSURE_FROM, so that the state does not flap. */
+const PRESSURE_UNTIL = 5 / 8;
+/** Ms under pressure until a new connection makes the largest entries release memory. */
+const PRESSURE_TIME = 1_000;
+/** Minimum number of bytes that a cache releases at once; less with a low limit. */
+const CACHE_STEP = 1024 * 1024;
 const CACHE_SHARE = 1 / 64; // of the limit
-const CACHE_RESERVE = 1 / 16; // of the limit; a cache keeps it whatever connections hold
+const CACHE_RESERVE = 1 / 16; // of the limit; a cache keeps it in any case
 
 /**
  * Counts the memory of all entries of a MemoryBudget, and chooses the entries that release memory

@@ -15,10 +15,11 @@ export class PendingPings {
   private pending: Pending[] = [];
   private next = 0;
 
-  /** The caller's payload as bytes, or one of our own that no other pending ping has. */
+  /** Returns the caller's payload as bytes, or a payload that no other pending ping has. */
   payload(given: Uint8Array | string | undefined): Uint8Array {
     checkPing(given);
-    if (given instanceof Uint8Array) return new Uint8Array(given); // not `slice`, which on a Buffer is a view
+    // not `slice`, which on a Buffer is a view
+    if (given instanceof Uint8Array) return new Uint8Array(given);
     const text = given ?? `tungstate ${this.next++}`;
     return new TextEncoder().encode(text);
   }
@@ -43,7 +44,7 @@ export class PendingPings {
   }
 }
 
-/** Throws INVALID_ARGUMENT for what no ping can carry. */
+/** Throws INVALID_ARGUMENT for a payload that a ping cannot have. */
 export function checkPing(payload: unknown): asserts payload is Uint8Array | string | undefined {
   if (payload === undefined) return;
   if (typeof payload !== "string" && !(payload instanceof Uint8Array)) {

@@ -15,10 +15,10 @@ export type Splittable = Pick<
 >;
 
 /**
- * The two halves of a connection as Web Streams, for two places that need not know of each other.
- * Reading takes one message at a time, so that the connection's own limits keep the peer waiting;
- * ending the writable closes the connection with 1000, and aborting it, or cancelling the readable,
- * drops it. When the connection ends, writing rejects with NOT_OPEN.
+ * The two halves of a connection as Web Streams, for independent use. The readable takes one
+ * message at a time, so that the limits of the connection apply to the peer. Closing the writable
+ * closes the connection with 1000. Aborting it, or cancelling the readable, terminates the
+ * connection. After the end of the connection, writes reject with NOT_OPEN.
  */
 export function splitConnection(connection: Splittable): {
   readable: ReadableStream<Message>;
@@ -58,9 +58,9 @@ export function splitConnection(connection: Splittable): {
   return { readable, writable };
 }
 
-// The platform's streams and their readers and writers return promises whose rejection is unhandled
-// when the caller ignores them. These classes return the same promises, marked as handled. (The
-// platform marks `ready` and `closed` itself.)
+// Streams of the platform, their readers and writers return promises that cause unhandled
+// rejections if a caller ignores them. These classes return the same promises, marked as handled.
+// The platform itself marks `ready` and `closed`.
 
 class MessageReadable extends ReadableStream<Message> {
   override getReader(options: { mode: "byob" }): ReadableStreamBYOBReader;

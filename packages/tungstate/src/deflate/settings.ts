@@ -71,7 +71,8 @@ export interface CompressionSettings extends Required<CompressionOptions> {}
 const DEFAULT_LEVEL = 2;
 const DEFAULT_MEMORY_LEVEL = 8;
 const DEFAULT_ASYNC_SIZE = 64 * 1024; // bytes
-const LARGEST_ASYNC_SIZE = 16 * 1024 * 1024; // bytes; two buffers of this size are kept for the process
+/** Bytes; two buffers of this size are kept for the process. */
+const LARGEST_ASYNC_SIZE = 16 * 1024 * 1024;
 
 /** Undefined: no compression. Throws INVALID_ARGUMENT for an invalid option. */
 export function compressionSettings(option: boolean | CompressionOptions | undefined): CompressionSettings | undefined {

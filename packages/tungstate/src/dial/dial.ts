@@ -286,7 +286,8 @@ function checkSocks4(host: string, { family }: DialOptions, proxy: Proxy): void 
   if (socks?.version !== 4) return;
   const obstacle = socks4Obstacle(host);
   if (obstacle !== undefined) throw connectError("INVALID_PROXY", obstacle, { tried: { host, proxy: proxy.shown } });
-  checkFamilyOfProxy(family, proxy); // a proxy from the environment was not known when the options were checked
+  // the options were checked without the proxy of the environment
+  checkFamilyOfProxy(family, proxy);
 }
 
 function refuseForUnixSocket(options: DialOptions, proxy: Proxy | undefined): void {

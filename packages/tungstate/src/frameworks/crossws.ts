@@ -114,7 +114,9 @@ export function crossws(options: CrosswsOptions = {}): CrosswsAdapter {
   };
 }
 
-/** Returns the heartbeat for `idleTimeout`: a ping after half of it, and the other half to answer. */
+/**
+ * Returns the heartbeat for `idleTimeout`: a ping after half of it, and the other half to answer.
+ */
 function heartbeatOf({ idleTimeout = DEFAULT_IDLE_TIMEOUT }: CrosswsOptions): Heartbeat | false {
   if (typeof idleTimeout !== "number" || !(idleTimeout >= 0 && idleTimeout <= MAX_IDLE_TIMEOUT)) {
     invalid("idleTimeout", `a number from 0 to ${MAX_IDLE_TIMEOUT} (s)`, idleTimeout);

@@ -102,7 +102,8 @@ function begin(
     return;
   }
   const response = new ServerResponse(request);
-  response.shouldKeepAlive = false; // node:http has released the socket and would read no second request from it
+  // node:http has released the socket and cannot read another request from it
+  response.shouldKeepAlive = false;
   const onError = (): void => void socket.destroy(); // without a listener it would end the process
   const onTimeout = (): void => {
     const error = serverError("AUTHORIZE_TIMEOUT", `the application has not responded within ${timeout} ms`);

@@ -52,7 +52,10 @@ export class Http2StreamTransport implements Transport, BatchStream {
     this.sink?.onClosed(this.cause ?? this.resetError());
   };
 
-  /** The error of a stream that the peer has reset. Node.js reports some codes, such as CANCEL, without an error. */
+  /**
+   * The error of a stream that the peer has reset. Node.js reports some codes, such as CANCEL,
+   * without an error.
+   */
   private resetError(): Error | undefined {
     const { rstCode, aborted } = this.stream;
     if (this.destroyed || !aborted) return undefined;

@@ -87,7 +87,7 @@ export function closeHandle(handle: StreamHandle, callback?: () => void): void {
   });
 }
 
-/** A counted handle gets another owner, which closes it by its own `close`: that does what `closeHandle` does. */
+/** A counted handle gets another owner. Its `close` does what `closeHandle` does. */
 export function countUntilClose(handle: StreamHandle): void {
   if ((handle as CountedHandle).countedBy === undefined) return;
   handle.close = function (this: StreamHandle, callback?: () => void): void {

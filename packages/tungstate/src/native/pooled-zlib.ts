@@ -118,7 +118,8 @@ function trial(): boolean {
       if (inflate.inputEnd !== expected.length || !output.subarray(1, inflate.outputEnd).equals(text)) return false;
     }
     inflate.reset();
-    return !inflate.run(Buffer.from([0x06]), 0, 1, output, 0, output.length); // a block of the reserved type
+    // a block of the reserved type
+    return !inflate.run(Buffer.from([0x06]), 0, 1, output, 0, output.length);
   } catch {
     return false;
   } finally {

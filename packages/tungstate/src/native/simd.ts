@@ -153,7 +153,8 @@ function assemble(): Uint8Array<ArrayBuffer> {
     ...whileAtLeast(16, sixteen(0)),
     // the rest byte by byte; the key is rotated after each
     ...whileAtLeast(1, [
-      ...[...get(FROM), 0x2d, 0, 0, ...get(KEY), ...constant(0xff), 0x71, XOR, ...set(BYTE)], // i32.load8_u, i32.and
+      // i32.load8_u, i32.and
+      ...[...get(FROM), 0x2d, 0, 0, ...get(KEY), ...constant(0xff), 0x71, XOR, ...set(BYTE)],
       ...[...get(SEEN), ...get(BYTE), OR, ...set(SEEN)],
       ...[...get(TO), ...get(BYTE), 0x3a, 0, 0], // i32.store8
       ...[...get(KEY), ...constant(8), 0x78, ...set(KEY)], // i32.rotr

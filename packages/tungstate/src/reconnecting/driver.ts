@@ -32,8 +32,8 @@ interface ReadyWaiter {
 }
 
 /**
- * Drives a reconnecting connection: the loop that connects, and the two halves that are joined to the current connection. Users have a
- * `Reconnecting` in front of it.
+ * Drives a reconnecting connection: the loop that connects, and the two halves that are joined to
+ * the current connection. Users have a `Reconnecting` in front of it.
  */
 export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements ReconnectLoopHost<WebSocketConnection> {
   readonly #sending: Sending;
@@ -277,7 +277,9 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements R
     await connection.sendStream(parts, type);
   }
 
-  /** As `ready`, for a call that needs a connection: rejects with NOT_OPEN when there will be none. */
+  /**
+   * As `ready`, for a call that needs a connection: rejects with NOT_OPEN if there will be none.
+   */
   async #connected(): Promise<WebSocketConnection> {
     if (!this.writable) throw this.#notOpen();
     try {
@@ -288,7 +290,7 @@ export class ReconnectingDriver extends Emitter<ReconnectingEvents> implements R
   }
 
   flush(): Promise<void> {
-    // when nothing waits and nothing can be written any more, a loop that writes and flushes would never end otherwise
+    // nothing waits and nothing can be written any more: a loop that writes and flushes must end
     if (!this.writable && this.bufferedAmount === 0) return rejected(this.#notOpen());
     return handled(this.#flushSending());
   }

@@ -14,7 +14,8 @@ export function outboxEntry(data: MessageData, options: WriteOptions | undefined
 
 function keep(given: unknown): Data {
   const data = asData(given);
-  if (data instanceof Uint8Array) return new Uint8Array(data); // not `slice`, which is a view on a Buffer
+  // not `slice`, which is a view on a Buffer
+  if (data instanceof Uint8Array) return new Uint8Array(data);
   if (data instanceof Message) {
     data.copy(); // it may wait for long, and must not keep its chunk alive
     return data.share(); // the caller may write it with transfer

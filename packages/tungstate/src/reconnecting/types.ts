@@ -32,13 +32,18 @@ export interface ReconnectingEvents extends ConnectionEvents {
  * A connection that outlives its connections. Everything a WebSocketConnection has means the same
  * here, for all of them together:
  *
- * - `state` says what it does at the moment, and `status` the details. `writable` says whether it accepts messages.
+ * - `state` says what it does at the moment, and `status` the details. `writable` says whether it
+ *   accepts messages.
  * - What is written while there is no connection waits in the outbox.
  * - Reading goes on with the next connection's messages behind those of the last one.
- * - `close` and `error` come once, at the end: after `close()`, or when it makes no sense to try again.
- * - `protocol`, `headers`, `route`, `tls` and the addresses are those of the current connection, empty while there is none; `stats` are of all.
- * - `sendStream` waits for a connection, and rejects when that one ends under way. `ping` rejects while there is none.
- * - `flush` waits for a connection where something waits for one. It rejects with what ended a connection that takes something down with it.
+ * - `close` and `error` come once, at the end: after `close()`, or when it makes no sense to try
+ *   again.
+ * - `protocol`, `headers`, `route`, `tls` and the addresses are those of the current connection,
+ *   empty while there is none; `stats` are of all.
+ * - `sendStream` waits for a connection, and rejects when that one ends under way. `ping` rejects
+ *   while there is none.
+ * - `flush` waits for a connection if messages wait for one. It rejects with the error of a
+ *   connection whose unsent messages are lost.
  * - Once it has ended permanently, `send`, `sendStream`, `flush` and `ping` reject with NOT_OPEN.
  */
 export interface ReconnectingConnection extends WebSocketConnection {

@@ -46,7 +46,8 @@ export class Deadlines {
 
   /** Adds an entry. Call it when a deadline is new or has moved to an earlier time. */
   watch(timed: Timed): void {
-    const slot = Math.min(Math.ceil((timed.deadline - this.origin) / this.width), NOWHERE); // that far in the future means never
+    // NOWHERE: so late that it means never
+    const slot = Math.min(Math.ceil((timed.deadline - this.origin) / this.width), NOWHERE);
     if (slot >= timed.slot) return; // it is checked in time
     this.forget(timed);
     timed.slot = slot;
@@ -69,7 +70,7 @@ export class Deadlines {
     this.next = Infinity;
   }
 
-  /** Forgets all of them. */
+  /** Removes all entries. */
   stop(): void {
     this.cancel?.();
     this.cancel = undefined;

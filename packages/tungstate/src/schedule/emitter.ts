@@ -7,7 +7,7 @@ type Listener<Args extends unknown[]> = (...args: Args) => unknown;
 /** Prototype of the table of listeners, so that an event may be named "constructor". */
 const NOTHING = Object.freeze(Object.create(null)) as object;
 
-/** A constructor, unlike Object.create, makes objects that hold their properties themselves: less memory for each connection. */
+/** A constructor: its objects use less memory than those of Object.create, for each connection. */
 const Table = function () {} as unknown as new () => object;
 Table.prototype = NOTHING;
 
@@ -43,7 +43,7 @@ export abstract class Emitter<Events extends { [E in keyof Events]: unknown[] }>
     const present = several(this.listeners[event] ?? []);
     const at = present.findLastIndex((each) => each === listener || originals.get(each) === listener);
     if (at < 0) return this;
-    // not deleted: an object that loses properties is slow from then on, for every message
+    // not deleted: access to an object becomes slow when a property is deleted
     this.listeners[event] = present.length === 1 ? undefined : present.toSpliced(at, 1);
     return this;
   }

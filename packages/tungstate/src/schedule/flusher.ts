@@ -12,27 +12,36 @@ interface Settleable {
   settle(): void;
 }
 
-const MANY = 32; // connections, of which the kernel's part, too, is still in the processor's caches when the last of them has been read
+/**
+ * Connections; their memory, the kernel's included, is still in the processor's caches after the
+ * last one was read.
+ */
+const MANY = 32;
 
 /**
- * Flushes the connections with queued output at the end of the tick: one write for everything that a
- * tick has queued. Connections that only replied to their own peer are flushed in batches, while
+ * Flushes the connections with queued output at the end of the tick: one write for everything that
+ * a tick has queued. Connections that only replied to their own peer are flushed in batches, while
  * their memory is still in the processor's cache.
  */
 export class Flusher {
-  /** Who is being read now. */
+  /** The connection that is being read. */
   reading: Flushable | undefined;
   private readonly clock: Clock;
-  /** The first `dueCount` are due. The arrays keep their size: an array that is emptied has to grow again in each tick. */
+  /**
+   * The first `dueCount` are due. The arrays keep their size: an array that is emptied has to grow
+   * again in each tick.
+   */
   private due: (Flushable | undefined)[] = [];
   private dueCount = 0;
   private spare: (Flushable | undefined)[] = [];
   private distributors: Distributor[] = [];
   private unsettled: Settleable[] = [];
   private awaited = false;
-  /** When this tick was first asked for the time; undefined where its end is not awaited. */
+  /**
+   * The time of this tick; undefined if it was not read, or if the end of the tick is not awaited.
+   */
   private tickTime: number | undefined;
-  /** Whether some queued output is not a reply to the peer being read, so that more output may follow. */
+  /** Whether some queued output is not a reply to the peer being read, so that more may follow. */
   private mixed = false;
 
   constructor(clock: Clock) {
@@ -45,18 +54,23 @@ export class Flusher {
     if (!this.awaited) this.awaitEnd();
   }
 
-  /** Flushes no connection before the end of the tick: a Close is pending, and must follow all output. */
+  /**
+   * Flushes no connection before the end of the tick: a Close is pending, which follows all output.
+   */
   holdAll(): void {
     this.mixed = true;
   }
 
-  /** The connection that was being read has been read. */
+  /** The current connection has been read. */
   wasRead(): void {
     this.reading = undefined;
     if (this.dueCount >= MANY && !this.mixed && this.distributors.length === 0) this.flush();
   }
 
-  /** The time, read once in a tick of the event loop at whose end something is flushed: reading the clock costs as much as reading a small frame. */
+  /**
+   * Returns the time. It is read once in a tick at whose end something is flushed: reading the
+   * clock costs as much as reading a small frame.
+   */
   now(): number {
     if (!this.awaited) return this.clock.now();
     return (this.tickTime ??= this.clock.now());
@@ -68,7 +82,7 @@ export class Flusher {
     if (!this.awaited) this.awaitEnd();
   }
 
-  /** Calls `settle` at the end of this tick, behind all readers that were woken in it. */
+  /** Calls `settle` at the end of this tick, after all readers that were woken in it. */
   settleAtEnd(settleable: Settleable): void {
     this.unsettled.push(settleable);
     if (!this.awaited) this.awaitEnd();
@@ -113,7 +127,10 @@ export class Flusher {
     this.spare = due;
   }
 
-  /** Distributors that are added meanwhile wait for the next tick: otherwise two connections that answer broadcasts with broadcasts could keep this tick from ending. */
+  /**
+   * Distributors that are added meanwhile wait for the next tick. Otherwise two connections that
+   * answer broadcasts with broadcasts could prevent the end of this tick.
+   */
   private distribute(): void {
     const { distributors } = this;
     this.distributors = [];

@@ -3,34 +3,33 @@ import type { Clock } from "./clock.ts";
 /** A connection, as the scheduler needs it. */
 export interface ScheduledReader {
   /**
-   * Processes `chunk[start..end)`, lent for the call, up to the end of the last frame that begins
-   * before `until`. Returns where it has stopped: a message that is cut has to be put together
-   * again.
+   * Processes `chunk[start..end)` up to the end of the last frame that begins before `until`. The
+   * bytes are borrowed. Returns where it has stopped: it does not cut a message, which would have
+   * to be joined again.
    */
   processBytes(chunk: Uint8Array, start: number, end: number, until: number): number;
-  /** Its turn has come. It calls `process` with the bytes that it kept. */
+  /** It is the turn of this connection. It calls `process` with the bytes that it kept. */
   onTurn(): void;
 }
 
-/** Bytes that are processed at once, whatever they cost: about 600 of the smallest frames. */
+/** Bytes that are always processed at once: about 600 of the smallest frames. */
 const PIECE = 4 * 1024;
-/** ms of a tick that all connections with more bytes than a piece have together. */
+/** Time in ms per tick for all connections with more bytes than a piece. */
 const TICK = 8;
-/** ms of a tick that one of them has. */
+/** Time in ms per tick for one of them. */
 const SHARE = 2;
-/** A piece that took less is followed by one of four times its size, ms. */
+/** After a piece that took less than this, in ms, the next one has four times its size. */
 const CHEAP = 0.2;
 
 /**
- * Shares the event loop between the connections that have bytes to process. A read may bring 320
- * KiB, which are 47,000 of the smallest frames, and an application's listener for each of them. A
- * connection gives way after 2 ms, or when all together have had 8 ms of the tick. It keeps the
- * rest of its bytes, and reads no more, until its next turn in a later tick. Reads of up to 4 KiB
- * are processed at once.
+ * Shares the event loop between connections that have bytes to process. A read may bring 320 KiB:
+ * 47,000 of the smallest frames, with a call of a listener for each. A connection yields after 2
+ * ms, or when all together have used 8 ms of the tick. It keeps the rest of its bytes and reads no
+ * more until its turn in a later tick. Reads of up to 4 KiB are processed at once.
  */
 export class ReadScheduler {
   private readonly clock: Clock;
-  /** When the first large read of this tick began; undefined: there was none. */
+  /** When the first large read of this tick began; undefined if there was none. */
   private tickBegan: number | undefined;
   private queue: ScheduledReader[] = [];
   private isAwaited = false;
@@ -40,8 +39,8 @@ export class ReadScheduler {
   }
 
   /**
-   * Has the reader process bytes while it is its turn. Returns where they end that it has
-   * processed: it keeps the rest and calls `enqueue`.
+   * Lets the reader process bytes while it is its turn. Returns the offset of the first byte that
+   * was not processed: the reader keeps the rest and calls `enqueue`.
    */
   process(reader: ScheduledReader, chunk: Uint8Array, start: number, end: number): number {
     if (end - start <= PIECE) return reader.processBytes(chunk, start, end, end);
@@ -61,7 +60,7 @@ export class ReadScheduler {
     return start;
   }
 
-  /** Has `onTurn` of the reader called in a later tick. */
+  /** Calls `onTurn` of the reader in a later tick. */
   enqueue(reader: ScheduledReader): void {
     this.queue.push(reader);
     this.awaitTick();
@@ -86,7 +85,7 @@ export class ReadScheduler {
     for (let now = began; next < queue.length && now - began < TICK; now = this.clock.now()) queue[next++]?.onTurn();
     // readers without a turn in this tick come before those that ask for another one
     this.queue = [...queue.slice(next), ...this.queue];
-    // what is read next begins anew
+    // the next read starts a new time
     this.tickBegan = undefined;
     if (this.queue.length > 0) this.awaitTick();
   };

@@ -167,8 +167,9 @@ export class Accepting implements TransportSink, Timed {
 }
 
 /**
- * The client has ended its half of the stream within the head of its request, and may read on. RFC 9112 §8: "A server that receives an
- * incomplete request message [...] MAY send an error response prior to closing the connection."
+ * The client has ended its half of the stream within the head of its request, and may read on. RFC
+ * 9112 §8: "A server that receives an incomplete request message [...] MAY send an error response
+ * prior to closing the connection."
  */
 function incompleteRequest(): RefusedError {
   const error = serverError("REQUEST_LOST", "the request ends within its head");
@@ -177,4 +178,4 @@ function incompleteRequest(): RefusedError {
 
 /** The result of most handshakes, shared by all of them. */
 const NOTHING_AGREED: Agreed = { protocol: "", extensions: "" };
-const MAX_BEHIND = 64 * 1024; // bytes; a client that keeps to RFC 6455 §4.1 sends none before it has its answer
+const MAX_BEHIND = 64 * 1024; // bytes; RFC 6455 §4.1 allows none before the answer

@@ -21,7 +21,8 @@ export interface LaneEnd {
   end(): void;
 }
 
-const SEGMENT = 1460; // bytes; what a TCP segment carries on Ethernet: each one has a fate of its own
+/** Bytes; payload of a TCP segment on Ethernet: each has its own delay and loss. */
+const SEGMENT = 1460;
 const LARGEST_WINDOW = 1024 * 1024; // bytes
 
 interface Piece {

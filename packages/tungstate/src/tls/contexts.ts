@@ -11,7 +11,8 @@ import type { TlsOptions } from "./options.ts";
  */
 const MAX_CONTEXTS = 32;
 
-const contexts = new Map<string, SecureContext>(); // by their options' identity, in the order of their last use
+/** By their options' identity, in the order of their last use. */
+const contexts = new Map<string, SecureContext>();
 
 /**
  * Returns the OpenSSL context of these options. Its keys, authorities and ciphers are parsed once,

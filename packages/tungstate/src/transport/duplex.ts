@@ -35,7 +35,8 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
     this.stream = stream;
     this.asksSystem = asksSystem;
     this.allowedHalfOpen = stream.allowHalfOpen;
-    stream.allowHalfOpen = true; // our half ends after everything is written, whenever the peer ends its half
+    // our half ends after everything is written, even if the peer's half ends earlier
+    stream.allowHalfOpen = true;
     this.keepsBytes = !(stream instanceof Socket);
     // registered now, so that an early failure finds a listener
     stream.on("error", this.failed);
@@ -103,7 +104,8 @@ export class DuplexTransport implements ReleasableTransport, BatchStream {
   write(pieces: Uint8Array | Uint8Array[]): boolean {
     const { stream } = this;
     if (pieces.length === 0) return true;
-    if (!stream.writable) return false; // the stream has ended; late writes are dropped, and "close" follows
+    // the stream has ended; late writes are dropped, and "close" follows
+    if (!stream.writable) return false;
     this.batches.write(Array.isArray(pieces) ? pieces : [pieces]);
     return false;
   }

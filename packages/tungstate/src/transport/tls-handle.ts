@@ -18,7 +18,10 @@ const RECORD_SIZE = 16 * 1024;
  */
 const BATCH_SIZE = 160 * 1024;
 
-/** Bytes that Node.js always encrypts into one write: at a time it writes ten buffers of 16 KiB, the first may be smaller. */
+/**
+ * Bytes that Node.js always encrypts into one write: it writes ten buffers of 16 KiB at once, of
+ * which the first may be smaller.
+ */
 const SINGLE_WRITE_SIZE = 128 * 1024;
 
 /** Identifier of a request that is not in use. */
@@ -165,8 +168,8 @@ export class TlsHandleTransport extends HandleReader implements ReleasableTransp
 
   /**
    * Encrypts and writes bytes. The caller may reuse them when this method returns. Returns the
-   * request, which calls `written` when it is complete, or undefined if the write is complete or has
-   * failed.
+   * request, which calls `written` when it is complete, or undefined if the write is complete or
+   * has failed.
    *
    * A write that fails at once calls `written` before this method returns. Node.js reports such a
    * failure nowhere else, and completes no later write of this handle.

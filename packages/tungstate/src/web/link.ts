@@ -164,7 +164,8 @@ export class Link {
     const connection = this.#connection;
     if (connection === undefined) return;
     const isText = typeof data === "string";
-    if (data.length < IN_PARTS / 3) return connection.send(copyOf(data)); // at most 3 bytes for a UTF-16 unit
+    // at most 3 bytes for a UTF-16 unit
+    if (data.length < IN_PARTS / 3) return connection.send(copyOf(data));
     const bytes = isText ? Buffer.from(data) : new Uint8Array(data);
     await connection.sendStream(partsOf(bytes), isText ? "text" : "binary");
   }

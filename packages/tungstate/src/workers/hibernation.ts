@@ -34,8 +34,8 @@ export class Hibernation {
   readonly #entries = new WeakMap<object, Entry>();
 
   /**
-   * `onConnection` adds the listeners. It is called again after each hibernation, because listeners,
-   * unread messages and `stats` do not survive it. Throws INVALID_ARGUMENT.
+   * `onConnection` adds the listeners. It is called again after each hibernation, because
+   * listeners, unread messages and `stats` do not survive it. Throws INVALID_ARGUMENT.
    */
   constructor(sockets: DurableObjectSockets, onConnection: ConnectionHandler, options: WorkerConnectionOptions = {}) {
     if (typeof onConnection !== "function") {

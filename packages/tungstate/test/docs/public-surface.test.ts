@@ -116,20 +116,26 @@ test("live objects of the protocol and the hub have the members that the API ref
   }
 });
 
-const ENTRIES = [
-  ...[
-    "index",
-    "browser/index",
-    "workers/index",
-    "testing/index",
-    "frameworks/express",
-    "frameworks/fastify",
-    "frameworks/hono",
-  ].map((entry) => ["tungstate", entry] as const),
-  ["protocol", "index"],
-  ["hub", "index"],
-  ["hub", "redis/index"],
-] as const;
+interface Entry {
+  /** As the docs name it: "tungstate/web". */
+  readonly name: string;
+  /** Path of its declarations. */
+  readonly path: string;
+}
+
+/** The public entries of the packages whose declarations the compiler emits. */
+const ENTRIES: readonly Entry[] = ["protocol", "tungstate", "hub"].flatMap((folder) => {
+  const content = readFileSync(join(root, "packages", folder, "package.json"), "utf8");
+  const { name, exports } = JSON.parse(content) as {
+    readonly name: string;
+    readonly exports: Readonly<Record<string, string | { readonly types: string }>>;
+  };
+  return Object.entries(exports).flatMap(([at, targets]) =>
+    typeof targets === "string" || at === "./internal"
+      ? []
+      : [{ name: name + at.slice(1), path: join(root, "packages", folder, targets.types) }],
+  );
+});
 
 /**
  * Returns the declaration of a class in an emitted file, and those of the classes that it extends,
@@ -149,18 +155,18 @@ function declarationsIn(path: string, name: string): string[] {
 }
 
 /** Returns the declarations of the classes that an entry exports, as the compiler emitted them. */
-function exportedClasses([folder, entry]: readonly [string, string]): {
+function exportedClasses({ name: entry, path }: Entry): {
+  readonly entry: string;
   readonly name: string;
   readonly declaration: string;
 }[] {
-  const path = join(root, "packages", folder, "dist", `${entry}.d.ts`);
   const text = readFileSync(path, "utf8");
   return [...text.matchAll(/^export (?:type )?\{([^}]*)\} from "(\.[^"]*)";/gm)].flatMap(
     ([, names = "", from = ""]) => {
       const file = join(dirname(path), from.replace(/\.(js|ts)$/, ".d.ts"));
       return names.split(",").flatMap((each) => {
         const name = each.trim().replace(/^type /, "");
-        return declarationsIn(file, name).map((declaration) => ({ name, declaration }));
+        return declarationsIn(file, name).map((declaration) => ({ entry, name, declaration }));
       });
     },
   );
@@ -176,4 +182,61 @@ test("the emitted declarations of exported classes have no private or protected 
   for (const { name, declaration } of classes) {
     assert.deepEqual(declaration.match(/^ +(private|protected) .*$/gm), null, name);
   }
+});
+
+/**
+ * Members that other files of this repository use, on classes that users get only as a type or from
+ * a method. The list must not grow.
+ */
+const INTERNAL: ReadonlySet<string> = new Set([
+  "Output.nextFragment",
+  "Output.reserve",
+  "Output.wrote",
+  "Output.appendLatin1",
+  "Output.recycle",
+  "Output.appendPrepared",
+  "Output.appendShared",
+  "Operations.surveys",
+  "Operations.broadcastTo",
+  "Operations.presencePage",
+  "MemoryEngine.streamCount",
+  "RedisConnections.deployments",
+  "RedisConnections.acquire",
+]);
+
+/** Returns the documented members of a parent; none of a class of the platform. */
+function inherited(parent: string): string[] {
+  return PARTS.some((each) => each.name === parent) ? documented(parent) : [];
+}
+
+/** Members of a declaration that are not well-known symbols. */
+function membersIn(declaration: string): string[] {
+  const members = [...declaration.matchAll(/^ {4}(?:(?:static|readonly|get|set|abstract|override) )*(\w+)[?(<:]/gm)];
+  // Node.js calls the methods of a stream that begin with an underscore
+  return members.flatMap(([, name = ""]) => (name === "constructor" || name.startsWith("_") ? [] : [name]));
+}
+
+test("the emitted declarations of exported classes have only members that the API reference names", () => {
+  const text = apiPages()
+    .map(({ path }) => readFileSync(join(root, path), "utf8"))
+    .join("\n");
+  const unnamed: string[] = [];
+  const excepted = new Set(INTERNAL);
+  let count = 0;
+  for (const { entry, name, declaration } of ENTRIES.flatMap(exportedClasses)) {
+    const part = PARTS.find((each) => each.name === name && each.entry === entry);
+    for (const member of membersIn(declaration)) {
+      count++;
+      // a class without a heading of its own is described in other text
+      const isNamed =
+        part === undefined
+          ? new RegExp(`\\b${member}\\b`).test(text)
+          : [...part.members, ...part.parents.flatMap(inherited)].includes(member);
+      if (isNamed || excepted.delete(`${name}.${member}`)) continue;
+      unnamed.push(`${entry}: ${name}.${member}`);
+    }
+  }
+  assert.deepEqual(unnamed, []);
+  assert.deepEqual([...excepted], [], "these are documented or gone");
+  assert.ok(count > 200, String(count));
 });

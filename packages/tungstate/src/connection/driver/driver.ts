@@ -17,11 +17,11 @@ import type { Agreed } from "./link.ts";
 /** What the connections of one server share. */
 export interface Membership {
   readonly owner: ConnectionOwner;
-  /** What all of them are sent. */
+  /** Their broadcasts. */
   readonly broadcasts: BroadcastQueue;
 }
 
-/** Keeps account of connections. */
+/** What is notified of connections. */
 export interface ConnectionOwner {
   onConnectionClosed(driver: Driver): void;
   onHandlerError(error: unknown): void;

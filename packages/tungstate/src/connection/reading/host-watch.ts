@@ -47,7 +47,8 @@ export class HostWatch {
   private isLost(unanswered: number): boolean {
     const before = this.unanswered;
     this.unanswered = unanswered;
-    if (unanswered < MIN_UNANSWERED || unanswered < before) this.silentSince = undefined; // an answer came since
+    // the host has answered
+    if (unanswered < MIN_UNANSWERED || unanswered < before) this.silentSince = undefined;
     if (unanswered < MIN_UNANSWERED) return false;
     const now = this.clock.now();
     this.silentSince ??= now;

@@ -3,21 +3,22 @@ import { ReceiveQueue } from "@tungstate/protocol/internal";
 import { DONE } from "../../schedule/promises.ts";
 import { ReadAhead, type ReadAheadSettings } from "./read-ahead.ts";
 
-const COUNTED_IN = 4096; // bytes; an receiveQueue that is emptied message by message is not counted at each
+/** Bytes; while the receive queue is emptied, it is counted in steps of this size. */
+const COUNTED_IN = 4096;
 
 export interface ReadingHost {
   readonly settings: ReadAheadSettings;
   /** Where there is compression. */
   readonly incoming: HeldBack | undefined;
-  /** Gives a message to the listeners. */
+  /** Passes a message to the listeners. */
   emitMessage(message: Message): void;
   /** Whether there are any. */
   hasMessageListeners(): boolean;
   /** `full` may have changed. */
   balance(): void;
-  /** What the receive queue holds has changed, by more than a little. */
+  /** The size of the receive queue has changed by more than a little. */
   countHeld(): void;
-  /** Whether the peer's messages still count: no Close was sent or received. */
+  /** Whether messages of the peer are still wanted: no Close was sent or received. */
   isOpen(): boolean;
 }
 
@@ -30,20 +31,21 @@ export interface HeldBack {
 }
 
 /**
- * The reading half of a connection: where messages go. To the listeners while they flow; else to the receive queue, until an iteration takes them.
+ * The reading half of a connection. Messages go to the listeners while they flow, and otherwise to
+ * the receive queue, which an iteration reads.
  */
 export class Reading {
   private readonly host: ReadingHost;
   /** Bytes in the receive queue when they were last counted. */
   private counted = 0;
   private receiveQueue: ReceiveQueue | undefined;
-  /** From the first message that had to wait. */
+  /** Created for the first message that had to wait. */
   private readAhead: ReadAhead | undefined;
   private flowing = false;
-  /** By a call of `pause`, so that a new listener does not end it. */
+  /** Whether `pause` was called. A new listener does not end that. */
   private paused = false;
   private delivering = false;
-  /** A message was dropped: so are those behind it, or a reader would see a gap. */
+  /** A message was dropped. All later ones are dropped too: the reader would not notice a gap. */
   private dropping = false;
   private ended = false;
   private stopped = false;
@@ -63,13 +65,13 @@ export class Reading {
     return this.readAhead?.exhausted === true;
   }
 
-  /** Whether there is room for a message that has to be inflated. */
+  /** Whether there is room for a message that has to be decompressed. */
   get hasRoom(): boolean {
     const size = this.receiveQueue?.size ?? 0;
     return size === 0 || (size <= this.host.settings.receiveQueueSize && !this.host.settings.memory.underPressure);
   }
 
-  /** Whether messages that follow our own Close are dropped, because the receive queue has no room. */
+  /** Whether messages after our own Close are dropped because the receive queue is full. */
   get overflows(): boolean {
     const { receiveQueueSize, readAheadSize } = this.host.settings;
     return this.waitingSize > receiveQueueSize + readAheadSize && !this.host.isOpen();
@@ -97,7 +99,7 @@ export class Reading {
     return this.receiveQueue?.held ?? 0;
   }
 
-  /** Whether messages have come that may share memory with those of other connections. */
+  /** Whether messages were received that may share memory with those of other connections. */
   get isUnsettled(): boolean {
     return this.receiveQueue?.isUnsettled === true;
   }
@@ -107,7 +109,10 @@ export class Reading {
     this.receiveQueue?.settle();
   }
 
-  /** Drops what is in the receive queue, and all that comes: listeners get nothing more, and iterations end. */
+  /**
+   * Drops the receive queue and all later messages. Listeners are not called again, and iterations
+   * end.
+   */
   stop(): void {
     this.receiveQueue = undefined;
     this.flowing = false;
@@ -122,7 +127,8 @@ export class Reading {
     }
     if (this.stopped) return;
     this.receiveQueue ??= new ReceiveQueue();
-    // messages that follow our own Close and have no room are dropped, so that the peer's Close is reached
+    // messages after our own Close are dropped if there is no room, so that the peer's Close is
+    // reached
     const { receiveQueueSize, readAheadSize } = this.host.settings;
     if (this.receiveQueue.size > receiveQueueSize + readAheadSize && !this.host.isOpen()) this.dropping = true;
     if (this.dropping) return;
@@ -131,7 +137,7 @@ export class Reading {
     this.measure();
   }
 
-  /** No more messages will come. What is in the receive queue can still be taken. */
+  /** No more messages follow. The receive queue can still be read. */
   end(): void {
     this.ended = true;
     this.wake?.(false);
@@ -147,13 +153,13 @@ export class Reading {
     this.flow();
   }
 
-  /** A listener has come: begin behind this turn's other `on`s. */
+  /** A listener was added. Delivery starts after the other `on` calls of this tick. */
   resumeSoon(): void {
     // a microtask, without the AsyncResource that queueMicrotask creates
     if (!this.flowing) void DONE.then(() => this.flow());
   }
 
-  /** The last listener has gone: what comes now is for the next one, or for an iteration. */
+  /** The last listener was removed. Messages wait for the next one, or for an iteration. */
   listenersGone(): void {
     this.flowing = false;
   }
@@ -161,7 +167,7 @@ export class Reading {
   private flow(): void {
     if (this.paused || this.stopped || !this.host.hasMessageListeners()) return;
     this.flowing = true;
-    // a listener that pauses and resumes leaves the next message to the loop that called it
+    // if a listener pauses and resumes, the loop that called it delivers the next message
     if (this.delivering) return;
     this.delivering = true;
     while (this.flowing) {
@@ -174,7 +180,7 @@ export class Reading {
     this.taken();
   }
 
-  /** The reader has taken something: what waits for room moves up. */
+  /** The reader has taken a message: waiting ones may follow. */
   private taken(): void {
     const { incoming } = this.host;
     if (incoming !== undefined && incoming.heldSize > 0) {
@@ -185,7 +191,7 @@ export class Reading {
     this.measure();
   }
 
-  /** To be called when what waits has changed. */
+  /** Call it when the amount of waiting messages has changed. */
   measure(): void {
     const size = this.receiveQueue?.size ?? 0;
     if (size < this.counted - COUNTED_IN || (size === 0 && this.counted > 0)) this.host.countHeld();
@@ -214,7 +220,7 @@ export class Reading {
     }
   }
 
-  /** Waits until there is a message; false if there will be none. */
+  /** Waits until there is a message. Returns false if there will be none. */
   private readable(): Promise<boolean> | boolean {
     if (this.flowing)
       throw protocolError(

@@ -6,9 +6,9 @@ import type { HeldMessages } from "./held-messages.ts";
 import { Waiters } from "./waiters.ts";
 
 export interface WritingHost {
-  /** The transport has taken output, and the stream has to end in time. */
+  /** The transport has accepted output, and the stream has to end in time. */
   onOutputSent(): void;
-  /** What waited has been written, after a `write` that returned false. */
+  /** Waiting output was written, after a `write` that returned false. */
   emitDrain(): void;
   /** Ends the connection with an error. */
   failNow(error: WebSocketError): void;
@@ -27,17 +27,14 @@ export const TICK_LIMIT = 1024 * 1024;
  * event-loop tick unless `writeBufferSize` is reached before. Wakes those who wait for it.
  */
 export abstract class Flushing {
-  // first the fields of `canWriteFrames`, so that they are on one cache line
+  // fields of `canWriteFrames` first, so that they are on one cache line
   private flushDue = false;
   private inFlight: Taken | undefined;
   /** Nothing more is sent: a Close was sent, or the connection is closed. */
   private notWritable = false;
   /** Messages that wait for their compression. */
   protected readonly outgoing: OutgoingMessages | undefined;
-  /**
-   * Messages that were written while another one could not be finished yet, and the Close behind
-   * them.
-   */
+  /** Messages that wait for the end of a message in fragments, and the Close after them. */
   protected held: HeldMessages | undefined;
   /** Callers that wait for the transport, or for the end of a message in fragments. */
   protected waiters: Waiters | undefined;
@@ -48,9 +45,9 @@ export abstract class Flushing {
   protected readonly core: Protocol;
   protected readonly settings: ConnectionSettings;
   protected readonly host: WritingHost;
-  /** Bytes that the transport took in this tick. */
+  /** Bytes that the transport accepted in this tick. */
   protected passed = 0;
-  /** Bytes that were left when the output was last flushed. */
+  /** Bytes that remained after the last flush. */
   kept = 0;
   protected needDrain = false;
   private endSent = false;
@@ -68,29 +65,29 @@ export abstract class Flushing {
     return this.core.output.size + this.core.inTransit + this.heldSize;
   }
 
-  /** Bytes that wait for their turn, before they are encoded. */
+  /** Bytes of messages that wait before they are encoded. */
   protected get heldSize(): number {
     return this.outgoing === undefined ? (this.held?.size ?? 0) : this.outgoing.heldSize;
   }
 
-  /** Bytes that have left: the system, or the stream, has taken them. */
+  /** Bytes that the system, or the stream, has accepted. */
   get bytesLeft(): number {
     return this.bytesSent - this.transport.unsent;
   }
 
-  /** Whether something is still to be sent before the stream can end. */
+  /** Whether something has to be sent before the stream can end. */
   get isUnfinished(): boolean {
     return this.bufferedAmount > 0 || this.core.writable;
   }
 
-  /** Whether messages wait for their compression, and not for the peer or for a source of parts. */
+  /** Whether messages wait for compression, and not for a source of parts. */
   get isCompressing(): boolean {
     return this.outgoing?.isCompressing === true;
   }
 
   /**
-   * Whether messages are still taken. Not behind a Close, and not when the stream is gone, which
-   * the protocol hears of a little later.
+   * Whether messages are accepted: no Close was sent, and the stream is not closed, which the
+   * protocol learns a little later.
    */
   get writable(): boolean {
     return this.core.accepts && !this.transport.closed;
@@ -118,16 +115,16 @@ export abstract class Flushing {
     this.inFlight = { pieces: frames, size, blocks: [], recycled: undefined };
     this.core.inTransit = size;
     if (!this.hasRoom) this.needDrain = true;
-    this.flushSoon(); // it is counted as kept then
+    this.flushSoon(); // the flush counts it
     return false;
   }
 
-  /** Whether more than `writeBufferSize` waits, with `more` on top. */
+  /** Whether more than `writeBufferSize` bytes wait, with `more` added. */
   isBehind(more: number): boolean {
     return this.bufferedAmount + more > this.settings.writeBufferSize;
   }
 
-  /** What was written is to be flushed. False if more than `writeBufferSize` waits. */
+  /** Requests a flush. Returns false if more than `writeBufferSize` bytes wait. */
   protected afterWrite(): boolean {
     const { core, settings } = this;
     this.flushSoon(); // waiters are notified then, not within the caller's call
@@ -167,7 +164,7 @@ export abstract class Flushing {
     this.settings.flusher.add(this);
   }
 
-  /** The end of the tick: due control frames are sent with what was written. */
+  /** The end of the tick: sends what was written and pending control frames. */
   flushNow(): void {
     this.flushDue = false;
     if (this.over) return;
@@ -184,7 +181,7 @@ export abstract class Flushing {
     this.host.countHeld();
   }
 
-  /** Hands the output to the transport if that is free. */
+  /** Hands the output to the transport if no write is in progress. */
   private pass(): void {
     if (this.inFlight !== undefined || this.over) return;
     const { core } = this;
@@ -204,8 +201,8 @@ export abstract class Flushing {
   }
 
   /**
-   * The transport has written what it was given. Waiters are notified at the end of the tick:
-   * streams may report several writes within one.
+   * The transport has completed a write. Waiters are notified at the end of the tick: a stream may
+   * report several writes within one.
    */
   onWritten(): void {
     const taken = this.inFlight;
@@ -225,14 +222,14 @@ export abstract class Flushing {
     return !this.isBehind(0);
   }
 
-  /** Whether there is more, behind a message in fragments or one that is being compressed. */
+  /** Whether messages wait for a message in fragments or for compression. */
   private get holds(): boolean {
     return this.held !== undefined || this.outgoing?.busy === true;
   }
 
   /**
-   * Tells those who wait for the transport. Where what it has not taken is not too much, the next
-   * output can fill up while it is on its way.
+   * Notifies waiters. While the transport has accepted enough, the next output may fill up during a
+   * write.
    */
   private tell(): void {
     const { waiters } = this;
@@ -248,7 +245,7 @@ export abstract class Flushing {
     }
   }
 
-  /** All there was is written: ends our half of the stream, where a Close has gone both ways. */
+  /** Ends our half of the stream if all output is written and both Closes were exchanged. */
   private endIfWanted(): void {
     const { core } = this;
     if (!core.shouldEndStream || this.endSent || core.output.size > 0) return;
@@ -256,10 +253,7 @@ export abstract class Flushing {
     this.transport.end();
   }
 
-  /**
-   * The connection has ended, because of `cause` if anything went wrong: what still waits won't be
-   * written.
-   */
+  /** The connection has ended, because of `cause` if it failed. Remaining output is lost. */
   end(cause: WebSocketError | undefined): void {
     const lost = this.bufferedAmount > 0;
     const { waiters } = this;

@@ -7,20 +7,20 @@ import { endpointError } from "../../errors.ts";
 /** Compresses a part; undefined when the connection is over. */
 export type DeflateFragment = (part: Uint8Array, last: boolean) => Uint8Array | Promise<Uint8Array | undefined>;
 
-/** How fast a message in fragments is sent. */
+/** The pace of a message in fragments. */
 export interface Pace {
-  /** A part was written; a promise: wait. */
+  /** A part was written. Returns a promise to wait for, if any. */
   wrote(): Promise<void> | undefined;
-  /** Waits until all that was written has left. */
+  /** Waits until all output was sent. */
   room(): Promise<void>;
   /** Ends the connection with an error. */
   fail(error: WebSocketError): void;
 }
 
 /**
- * Sends one message as its parts come. Each part is a fragment, and an empty one ends it. A part of
- * bytes must stay as it is until it is written. When the source throws, the message can't be ended
- * properly, since what was sent of it can't be taken back: the connection is failed with 1011.
+ * Sends one message in parts. Each part is a fragment, and an empty one ends the message. Bytes of
+ * a part must not change until they are written. If the source throws, the message cannot be
+ * completed: the connection fails with 1011.
  */
 export async function sendInFragments(
   core: Protocol,
@@ -32,7 +32,8 @@ export async function sendInFragments(
   core.beginMessage(type, deflate !== undefined);
   const send = async (part: Uint8Array, last: boolean): Promise<void> => {
     const deflated = deflate === undefined ? part : deflate(part, last);
-    // what comes at once is lent, until the next message that any connection deflates
+    // bytes that are returned at once are borrowed until the next message of any connection is
+    // compressed
     const payload = deflated instanceof Promise ? await deflated : deflated === part ? part : new Uint8Array(deflated);
     if (payload === undefined) throw protocolError("NOT_OPEN");
     if (!core.hasRoom(payload)) await pace.room();
@@ -49,7 +50,7 @@ export async function sendInFragments(
     }
     await send(encode(half), true);
   } catch (error) {
-    // with the connection gone there is nothing to mend
+    // without a connection there is nothing to fail
     if (!core.writable) throw error;
     pace.fail(
       endpointError("HANDLER_FAILED", "the source of a message in fragments ended with an error", { cause: error }),

@@ -7,7 +7,7 @@ import { waitingSize } from "./message-data.ts";
  * another message unless an extension has been negotiated that can interpret the interleaving."
  */
 export class HeldMessages {
-  /** Bytes of them. */
+  /** Bytes of the messages. */
   size = 0;
   private readonly data: Data[] = [];
 
@@ -25,7 +25,7 @@ export class HeldMessages {
     this.size = size;
   }
 
-  /** The first one has been sent. */
+  /** Removes the first message, which was sent. */
   shift(): void {
     const sent = this.data.shift();
     if (sent !== undefined) this.size -= waitingSize(sent);

@@ -19,7 +19,8 @@ export function asData(data: unknown): Data {
   );
 }
 
-const LEAST_HEADER = 2; // bytes, RFC 6455 §5.2: an empty message counts, too, or any number of them could wait
+/** Bytes, RFC 6455 §5.2; empty messages count too, so that their number is limited. */
+const LEAST_HEADER = 2;
 
 /** Bytes that a message takes at least when it is encoded. */
 export function waitingSize(data: Data): number {

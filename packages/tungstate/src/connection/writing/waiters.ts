@@ -7,22 +7,22 @@ interface Waiter {
 }
 
 /**
- * Callers of one connection that wait for its output to leave. Most connections never have any, so
- * that they have no such object.
+ * Callers that wait for the output of one connection. Most connections never have any, and no such
+ * object.
  */
 export class Waiters {
-  /** Rejects the messages in fragments: one may be under way while others wait. */
+  /** Functions that reject messages in fragments: one may be in progress while others wait. */
   readonly streams = new Set<(error: WebSocketError) => void>();
   private stream: Waiter | undefined;
   private room: Waiter[] | undefined;
   private flush: Waiter[] | undefined;
 
-  /** Whether a message in fragments is under way, or waits. */
+  /** Whether a message in fragments is in progress or waits. */
   get hasStreams(): boolean {
     return this.streams.size > 0;
   }
 
-  /** Waits until all output has left, for the next part of a message in fragments. */
+  /** Waits until all output was sent, for the next part of a message in fragments. */
   forStream(): Promise<void> {
     return new Promise((resolve, reject) => (this.stream = { resolve, reject }));
   }
@@ -32,7 +32,7 @@ export class Waiters {
     return handled(new Promise((resolve, reject) => (this.room ??= []).push({ resolve, reject })));
   }
 
-  /** Waits until everything has left. */
+  /** Waits until everything was sent. */
   forFlush(): Promise<void> {
     return handled(new Promise((resolve, reject) => (this.flush ??= []).push({ resolve, reject })));
   }

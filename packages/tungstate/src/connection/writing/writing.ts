@@ -38,8 +38,8 @@ export class Writing extends Flushing {
   }
 
   /**
-   * RFC 6455 §5.4 lets no message come between the fragments of another: it waits until
-   * `sendStream` is done.
+   * RFC 6455 §5.4 allows no message between the fragments of another: it waits until `sendStream`
+   * is done.
    */
   private hold(data: Data): boolean {
     if (data instanceof PreparedMessage && data.compressed) {
@@ -55,8 +55,8 @@ export class Writing extends Flushing {
   }
 
   /**
-   * Rejects at once when the connection ends, though the source may be waiting for something else.
-   * Throws INVALID_ARGUMENT for what is no iterable and no type.
+   * Rejects at once when the connection ends, even if the source does not. Throws INVALID_ARGUMENT
+   * for an invalid source or type.
    */
   sendStream(
     parts: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
@@ -89,7 +89,7 @@ export class Writing extends Flushing {
       const deflate: DeflateFragment = (part, last) => outgoing.deflateFragment(part, last);
       outgoing.inTurn(() => {
         const sending = sendInFragments(core, parts, type, pace, deflate);
-        // what is behind it has its turn, whatever became of it
+        // later messages are sent in any case
         return sending.then(sent, failed);
       });
     });
@@ -109,12 +109,15 @@ export class Writing extends Flushing {
     }
   }
 
-  /** Sends what waited for a message in fragments; what is written meanwhile comes behind it. */
+  /**
+   * Sends messages that waited for the end of a message in fragments, and those written meanwhile.
+   */
   private async release(pace: Pace): Promise<void> {
     const { core, held } = this;
     for (let data = held?.first; data !== undefined; data = held?.first) {
       if (!core.hasRoom(data)) await pace.room();
-      if (!core.writable || core.inMessage) return; // its source has failed, and so has the connection: this is lost, as `flush` tells
+      // its source has failed, and with it the connection: `flush` reports it
+      if (!core.writable || core.inMessage) return;
       core.send(data);
       this.messagesSent++;
       held?.shift();
@@ -125,7 +128,7 @@ export class Writing extends Flushing {
     this.flushSoon();
   }
 
-  /** Starts the closing handshake, behind everything that was written. */
+  /** Starts the closing handshake after everything that was written. */
   close(code: number | undefined, reason: string): void {
     checkClose(code, reason);
     const { core, settings } = this;
@@ -139,7 +142,7 @@ export class Writing extends Flushing {
     }
   }
 
-  /** A fragment was written. What waits behind the message does not count: it waits for this. */
+  /** A fragment was written. Messages that wait for the end of this message do not count. */
   private streamWrote(): Promise<void> | undefined {
     this.afterWrite();
     const { core, settings } = this;

@@ -13,7 +13,9 @@ export type Upgraded =
   | { readonly decision: Refusal }
   | { readonly handled: true };
 
-/** The hooks of an adapter: those of its options, and those that `resolve` returns for a request. */
+/**
+ * The hooks of an adapter: those of its options, and those that `resolve` returns for a request.
+ */
 export class AdapterHooks {
   readonly #options: AdapterOptions;
   readonly #resolved = new WeakMap<object, Promise<Partial<Hooks> | undefined>>();

@@ -47,7 +47,9 @@ export class Namespaces implements Neighbours {
     if (peers?.size === 0) this.all.delete(peer.namespace);
   }
 
-  /** Sends a message to the subscribers of a topic but `except`, on this and all other instances. */
+  /**
+   * Sends a message to the subscribers of a topic but `except`, on this and all other instances.
+   */
   publish(topic: string, data: unknown, options: PublishOptions = {}, except?: TungstatePeer): void {
     const payload = payloadOf(data);
     this.#deliver(topic, payload, options, except);

@@ -1,6 +1,8 @@
 import type { Clock } from "../../schedule/clock.ts";
 
-/** The servers that have HTTP/1.1 only, as far as it is known. The oldest entry is evicted first. */
+/**
+ * The servers that have HTTP/1.1 only, as far as it is known. The oldest entry is evicted first.
+ */
 export class FallbackMemory {
   private readonly clock: Clock;
   private readonly time: number;

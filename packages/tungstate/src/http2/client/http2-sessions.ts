@@ -54,7 +54,10 @@ export class Http2Sessions {
     return size;
   }
 
-  /** Closes the sessions without streams. The others take no new streams and close with their last one. */
+  /**
+   * Closes the sessions without streams. The others take no new streams and close with their last
+   * one.
+   */
   close(): void {
     for (const pool of this.#pools.values()) pool.close();
   }

@@ -120,7 +120,8 @@ export class Admission {
       if (typeof each === "string" && TOKEN.test(each)) continue;
       throw invalidOption("each of protocols", "a token", each, describe(each));
     }
-    new RequestHeadParser(options.handshakeLimits); // throws for a wrong limit now, not at the first connection
+    // throws for an invalid limit now, not at the first connection
+    new RequestHeadParser(options.handshakeLimits);
     this.path = path;
     this.timeout = time(options, "handshakeTimeout", 10_000);
     this.proxies = options.trustProxy === undefined ? undefined : new Proxies(options.trustProxy);
@@ -176,7 +177,8 @@ export class Admission {
     if (typeof protocols !== "function") return chooseProtocol(request.protocols, protocols);
     const chosen: unknown = protocols(request.protocols, request);
     if (chosen === undefined || typeof chosen === "string") return chosen;
-    if (isThenable(chosen)) Promise.resolve(chosen).catch(() => undefined); // refused as it is, together with its error
+    // rejected in any case, with its error
+    if (isThenable(chosen)) Promise.resolve(chosen).catch(() => undefined);
     throw argumentError(
       TypeError,
       `the protocols function must return a subprotocol that the client offered, or undefined, got ${describe(chosen)}`,

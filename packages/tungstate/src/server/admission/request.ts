@@ -84,8 +84,8 @@ export class HandshakeRequest {
   }
 
   /**
-   * The TLS socket, for what it knows of the client: `getPeerCertificate()`, `authorized`, `servername`. Undefined without TLS. Do not
-   * read from it or write to it.
+   * The TLS socket, for what it knows of the client: `getPeerCertificate()`, `authorized`,
+   * `servername`. Undefined without TLS. Do not read from it or write to it.
    */
   get tlsSocket(): TLSSocket | undefined {
     return this.#from.transport.tlsSocket;

@@ -53,7 +53,8 @@ async function listenerOf(app: FetchApp): Promise<RequestListener> {
     const message = "http: an application with a fetch function needs the npm package @hono/node-server: install it";
     throw argumentError(TypeError, message, { cause });
   });
-  const options = { overrideGlobalObjects: false, hostname: "localhost" }; // the host of requests without one (HTTP/1.0)
+  // the host of requests without one (HTTP/1.0)
+  const options = { overrideGlobalObjects: false, hostname: "localhost" };
   const listener = getRequestListener((request, env) => app.fetch(request, env), options);
   return (request, response) => void listener(request, response).catch(() => response.destroy());
 }

@@ -1,7 +1,7 @@
 import { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 
-const MAX_EARLY_BYTES = 64 * 1024; // a client that keeps to RFC 6455 §4.1 sends none before it has its answer
+const MAX_EARLY_BYTES = 64 * 1024; // bytes; RFC 6455 §4.1 allows none before the answer
 
 /**
  * Calls `act` once all responses to earlier requests on this socket are written. RFC 9112 §9.3.2: a

@@ -152,7 +152,8 @@ export class Port {
           return;
         }
         server.off("error", failed);
-        server.on("error", (error) => host.onError(error)); // for example EMFILE: the port continues to listen
+        // for example EMFILE: the port continues to listen
+        server.on("error", (error) => host.onError(error));
         if (this.tls === undefined && host.arrivals.settings.transport === "auto") {
           this.interception = interceptAccepted(server, (handle) => this.takesHandle(handle));
         }
