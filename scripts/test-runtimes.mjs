@@ -2,6 +2,7 @@
 //    npm run test:runtimes                       all of them
 //    npm run test:runtimes -- node22 bun deno    only these
 //    npm run test:runtimes -- deno -- tls/       only files whose path contains this
+//    npm run test:runtimes -- workerd chromium webworker   the protocol, without Node.js; tungstate/workers
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -9,10 +10,11 @@ import { commandLine, flag, integer } from "./command-line.mjs";
 import { binaryOf } from "./runtimes/binaries.mjs";
 import { AREAS, areaOf, writePage } from "./runtimes/page.mjs";
 import { reasonFor } from "./runtimes/known.mjs";
+import { PORTABLE_RUNTIMES, portableBinary, runPortable } from "./runtimes/portable/run.mjs";
 import { runFile, runProgram } from "./runtimes/run-file.mjs";
 import { filesIn, root } from "./workspaces.mjs";
 
-const RUNTIMES = ["node20", "node22", "node24", "node26", "bun", "deno"];
+const RUNTIMES = ["node20", "node22", "node24", "node26", "bun", "deno", ...PORTABLE_RUNTIMES];
 
 /** Tests of pages, of type declarations and of other programs: they do not run in a runtime. */
 const ELSEWHERE = /\/test\/(?:docs|browser)\/|\/guides?\.test\.ts$|\/public-surface/;
@@ -64,10 +66,20 @@ const folder = join(root, "node_modules", ".cache", "runtime-results");
 mkdirSync(folder, { recursive: true });
 let unexplained = 0;
 
-for (const runtime of runtimes) {
-  const binary = binaryOf(runtime);
-  const { output: printed } = await runProgram(binary, ["--version"], { limit: 30_000 });
-  const version = /\d+\.\d+\.\d+/.exec(printed)?.[0];
+/** Runs the protocol without Node.js, and `tungstate/workers` in workerd. */
+async function withoutNode(runtime) {
+  const protocol = files.filter((file) => file.startsWith("packages/protocol/"));
+  const { files: results, left } = await runPortable(runtime, protocol);
+  for (const { file, needs } of left) console.log(`left out of ${runtime}: ${file} needs ${needs.join(", ")}`);
+  if (runtime !== "workerd" || (parts.length > 0 && !parts.some((part) => WORKERS.includes(part)))) return results;
+  const env = { TUNGSTATE_WORKERD: binaryOf("workerd") };
+  return [...results, await runFile("node", process.execPath, WORKERS, limit * 1000, env)];
+}
+
+const WORKERS = "packages/tungstate/test/workers/workerd.ts";
+
+/** Runs all files with the test runner of a runtime. */
+async function withNode(runtime, binary) {
   const results = [];
   const queue = [...files];
   const work = async () => {
@@ -78,6 +90,16 @@ for (const runtime of runtimes) {
     }
   };
   await Promise.all(Array.from({ length: jobs }, work));
+  return results;
+}
+
+for (const runtime of runtimes) {
+  const isPortable = PORTABLE_RUNTIMES.includes(runtime);
+  const binary = isPortable ? await portableBinary(runtime) : binaryOf(runtime);
+  const { output: printed } = await runProgram(binary, ["--version"], { limit: 30_000 });
+  const version = /\d+[.-]\d+[.-]\d+/.exec(printed)?.[0];
+  const results = await (isPortable ? withoutNode(runtime) : withNode(runtime, binary));
+  if (isPortable) for (const result of results) report(runtime, result);
   const table = Object.fromEntries(AREAS.map((area) => [area, { passed: 0, all: 0 }]));
   const failures = [];
   const skipped = [];
@@ -98,7 +120,7 @@ for (const runtime of runtimes) {
         });
     }
   }
-  const cases = parts.length === 0 ? await conformance(runtime, binary) : undefined;
+  const cases = parts.length === 0 && !isPortable ? await conformance(runtime, binary) : undefined;
   if (cases?.passed === false) unexplained++;
   unexplained += failures.filter(({ reason }) => reason === undefined).length;
   const passed = Object.values(table).reduce((sum, row) => sum + row.passed, 0);

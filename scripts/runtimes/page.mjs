@@ -21,6 +21,7 @@ export const AREAS = [
   "server",
   "frameworks",
   "reconnecting",
+  "workers",
   "web",
   "testing",
 ];
@@ -31,7 +32,7 @@ export function areaOf(file) {
   return name === "protocol" ? "protocol" : area.replace(/\.test\.ts$/, "");
 }
 
-const NAMES = { bun: "Bun", deno: "Deno" };
+const NAMES = { bun: "Bun", deno: "Deno", workerd: "workerd", chromium: "Chromium", webworker: "its web worker" };
 
 function nameOf({ runtime, version }) {
   return `${NAMES[runtime] ?? "Node.js"} ${version}`;
@@ -49,7 +50,7 @@ function resultsTable(summaries) {
     rows.push(row([area, ...summaries.map(({ table }) => shown(table[area]))]));
   }
   const conformance = summaries.map(({ conformance: ran }) =>
-    ran?.passed === true ? `${ran.cases} of ${ran.cases}` : "differs",
+    ran === undefined ? "–" : ran.passed === true ? `${ran.cases} of ${ran.cases}` : "differs",
   );
   rows.push(row(["conformance, both roles", ...conformance]));
   rows.push(row(["skipped", ...summaries.map(({ skipped }) => String(skipped.length))]));

@@ -137,12 +137,12 @@ const WHOLE_FILE = "(file)";
  * the output. A file that does not end within `limit` ms, or fails without a failed test, has one
  * more failed test: `(file)`.
  */
-export async function runFile(runtime, binary, file, limit) {
+export async function runFile(runtime, binary, file, limit, env) {
   const kind = kindOf(runtime);
   const folder = mkdtempSync(join(tmpdir(), "tungstate-runtime-"));
   const report = join(folder, "report.xml");
   try {
-    const { status, output } = await runProgram(binary, ARGUMENTS[kind](file, report), { limit });
+    const { status, output } = await runProgram(binary, ARGUMENTS[kind](file, report), { limit, env });
     let tests;
     try {
       tests = readJUnit(readFileSync(report, "utf8"));

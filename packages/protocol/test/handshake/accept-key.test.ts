@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { acceptValue, encodeBase64, isKey, makeKey } from "../../src/handshake/accept-key.ts";

@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { getRandomValues } from "node:crypto";
 import { describe, it } from "node:test";
-import { TextEncoder } from "node:util";
 import fc from "fast-check";
 import { ClientHandshake } from "../../src/handshake/client-handshake.ts";
 import type { ClientExtension, ServerExtension } from "../../src/handshake/extensions.ts";
@@ -11,7 +9,7 @@ import { chooseProtocol } from "../../src/handshake/upgrade-request.ts";
 import { bytes, cut, feed, sha1, text } from "./support.ts";
 
 function random(target: Uint8Array): void {
-  getRandomValues(target);
+  crypto.getRandomValues(target);
 }
 
 const token = fc.string({ unit: fc.constantFrom(..."!#$%&'*+-.^_`|~09azAZ"), minLength: 1, maxLength: 8 });

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { cpuUsage } from "node:process";
 import type { WebSocketError } from "../../src/errors.ts";
+import { portableSha1 } from "../../src/handshake/sha1.ts";
 
 /** Returns the bytes of text, one for each character. */
 export function bytes(text: string): Uint8Array {
@@ -17,9 +16,7 @@ export function head(...lines: readonly string[]): string {
   return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
-export function sha1(source: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash("sha1").update(source).digest());
-}
+export const sha1 = portableSha1;
 
 /** The nonce of RFC 6455 §1.3, "the sample nonce". */
 export function sampleNonce(target: Uint8Array): void {
@@ -102,28 +99,3 @@ export const INJECTIONS: readonly string[] = [
   "a\x1b[2J",
   "\u010d\u010a",
 ];
-
-const WORST_GROWTH = 9; // 3 for each doubling; 4 is linear, 16 quadratic
-
-/**
- * Asserts by CPU time that `run(4n)` takes less than nine times as long as `run(n)`. The minimum of
- * several attempts counts, and the check is repeated before it fails, because other processes only
- * add time.
- */
-export function assertLinear(n: number, prepare: (size: number) => () => void): void {
-  const least = (size: number): number => {
-    const run = prepare(size);
-    let best = Infinity;
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const start = cpuUsage();
-      for (let repeat = 0; repeat < 3; repeat++) run();
-      const { user, system } = cpuUsage(start);
-      best = Math.min(best, user + system);
-    }
-    return best;
-  };
-  least(n); // compiles it
-  let growth = Infinity;
-  for (let attempt = 0; attempt < 5 && growth >= WORST_GROWTH; attempt++) growth = least(4 * n) / least(n);
-  assert.ok(growth < WORST_GROWTH, `${growth.toFixed(2)} times as long for four times as much`);
-}

@@ -201,7 +201,7 @@ describe("recycled memory", () => {
 
   test("is never seen by a program that keeps, copies, writes and relays messages, with slow writers", () => {
     fc.assert(fc.property(fc.array(anyStep, { minLength: 10, maxLength: 60 }), run), {
-      numRuns: Number(process.env.RUNS ?? 100),
+      numRuns: Number(globalThis.process?.env.RUNS ?? 100),
     });
   });
 

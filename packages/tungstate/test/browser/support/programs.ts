@@ -55,9 +55,9 @@ const FIREFOX_PREFERENCES = [
 ];
 
 /** Opens a page in a browser of the system. Returns what ends it. */
-export function openPage({ commands, arguments: argumentsOf }: Program, url: string): AsyncDisposable {
+export function openPage(program: Program, url: string): AsyncDisposable {
   const profile = mkdtempSync(join(tmpdir(), "tungstate-browser-"));
-  const child = spawn(find(commands), argumentsOf(profile, url), {
+  const child = spawn(pathOf(program), program.arguments(profile, url), {
     stdio: "ignore",
     detached: true, // so that its other processes end with it
     env: { ...process.env, HOME: profile, MOZ_CRASHREPORTER_DISABLE: "1" },
@@ -81,7 +81,8 @@ function end({ pid }: ChildProcess): void {
   }
 }
 
-function find(commands: readonly string[]): string {
+/** Returns the path of a browser. Throws if it is not installed. */
+export function pathOf({ commands }: Program): string {
   for (const command of commands) {
     for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
       try {
