@@ -5,7 +5,7 @@ import { commandLine, flag, integer, number, someOf, text } from "../scripts/com
 import { checkTable, compareRuns, isLoss, parseRecording, type Recording } from "./report/check.ts";
 import { formatReport, writeDocument } from "./report/document.ts";
 import { selectRows } from "./rows.ts";
-import { PEER_NAMES } from "./runner/peers.ts";
+import { DEFAULT_PEERS, PEER_NAMES } from "./runner/peers.ts";
 import { type BenchOptions, runBench } from "./runner/run.ts";
 
 interface Options extends BenchOptions {
@@ -27,7 +27,7 @@ function readOptions(): Options {
           return names;
         },
       }),
-      peers: someOf({ of: PEER_NAMES, help: "peers to measure", byDefault: PEER_NAMES }),
+      peers: someOf({ of: PEER_NAMES, help: "peers to measure", byDefault: DEFAULT_PEERS }),
       rounds: integer({ least: 1, help: "rounds (default: 5, with --quick: 1)" }),
       seconds: number({ least: 0.01, most: 600, help: "seconds of each measurement (default: 2, with --quick: 0.4)" }),
       quick: flag("four rows, one round"),

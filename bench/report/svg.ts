@@ -10,6 +10,9 @@ const COLORS: Readonly<Record<PeerName, string>> = {
   "uws-latest": "#0891b2",
   bun: "#a855f7",
   c: "#111827",
+  deno: "#16a34a",
+  "tungstate-bun": "#db2777",
+  "tungstate-deno": "#ca8a04",
 };
 const FONT = 'font-family="system-ui, sans-serif" font-size="12"';
 

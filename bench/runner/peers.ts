@@ -4,10 +4,17 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { binaryOf } from "../../scripts/runtimes/binaries.mjs";
 import { BUILT, buildCeiling } from "../load/build.ts";
 import { compileScripts } from "./compile.ts";
 
-export const PEER_NAMES = ["tungstate", "ws", "uws", "uws-latest", "bun", "c"] as const;
+/** The peers that are measured by default. */
+export const DEFAULT_PEERS = ["tungstate", "ws", "uws", "uws-latest", "bun", "c"] as const;
+/**
+ * `tungstate-bun` and `tungstate-deno`: Tungstate on Bun and on Deno, to compare with `Bun.serve`
+ * (`bun`) and `Deno.serve` (`deno`).
+ */
+export const PEER_NAMES = [...DEFAULT_PEERS, "deno", "tungstate-bun", "tungstate-deno"] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
 
 export interface Peer {
@@ -47,6 +54,9 @@ export const PEER_TITLES: Readonly<Record<PeerName, string>> = {
   uws: "uWebSockets.js 20.30",
   "uws-latest": "uWebSockets.js 20.57",
   bun: "Bun",
+  deno: "Deno",
+  "tungstate-bun": "Tungstate on Bun",
+  "tungstate-deno": "Tungstate on Deno",
   c: "C epoll",
 };
 
@@ -67,9 +77,9 @@ export async function preparePeers(
   names: readonly PeerName[],
   node: string,
 ): Promise<ReadonlyMap<PeerName, Peer | string>> {
-  const programs = ["cluster", ...names.filter((name) => name !== "c" && name !== "uws-latest")];
+  const programs = new Set(["cluster", ...names.map(programOf).filter((name) => name !== "c")]);
   await compileScripts(
-    programs.map((name) => join(SERVERS, `${name}.ts`)),
+    [...programs].map((name) => join(SERVERS, `${name}.ts`)),
     join(BUILT, "servers"),
   );
   const peers = new Map<PeerName, Peer | string>();
@@ -78,16 +88,20 @@ export async function preparePeers(
 }
 
 async function prepare(name: PeerName, node: string): Promise<Peer | string> {
-  const script = join(BUILT, "servers", `${name}.mjs`);
+  const script = join(BUILT, "servers", `${programOf(name)}.mjs`);
   switch (name) {
     case "c":
       return { name, command: [await buildCeiling()] };
-    case "bun": {
+    case "bun":
+    case "tungstate-bun": {
       const bun = bunProgram();
       return bun === undefined ? `no Bun for ${process.platform} ${process.arch}` : { name, command: [bun, script] };
     }
+    case "deno":
+    case "tungstate-deno":
+      // its newest version is installed when it is first measured
+      return { name, command: [binaryOf("deno"), "run", "--allow-all", "--no-check", script] };
     case "uws-latest": {
-      await compileScripts([join(SERVERS, "uws.ts")], join(BUILT, "servers"));
       const module = installLatestUws();
       return module === undefined
         ? `${LATEST_UWS.name} could not be installed`
@@ -98,6 +112,12 @@ async function prepare(name: PeerName, node: string): Promise<Peer | string> {
     case "uws":
       return { name, command: [node, script] };
   }
+}
+
+/** Returns the name of the server's program: that of Tungstate is the same for all runtimes. */
+function programOf(name: PeerName): string {
+  if (name.startsWith("tungstate")) return "tungstate";
+  return name === "uws-latest" ? "uws" : name;
 }
 
 /** Returns the folder of the package. */

@@ -89,12 +89,14 @@ async function runPage(script, inWorker) {
     "/worker.js": ["text/javascript", IN_WORKER],
     "/": ["text/html", `<!doctype html><script type="module" src="/${inWorker ? "worker" : "page"}.js"></script>`],
   };
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => {
     if (request.method === "POST") {
       let text = "";
-      for await (const chunk of request.setEncoding("utf8")) text += chunk;
-      response.end();
-      done(JSON.parse(text));
+      request.setEncoding("utf8").on("data", (chunk) => (text += chunk));
+      request.on("end", () => {
+        response.end();
+        done(JSON.parse(text));
+      });
       return;
     }
     const [type, body] = files[request.url] ?? ["text/plain", ""];

@@ -4,7 +4,7 @@ import type { Message } from "@tungstate/protocol";
 import type { TungstatePeer } from "./peer.ts";
 
 /** A received message, with the members of crossws's Message. */
-export class PeerMessage {
+class PeerMessage {
   readonly peer: TungstatePeer;
   readonly event = undefined;
   readonly #message: Message;
