@@ -8,9 +8,17 @@ import { commandLine, flag, integer, number, oneOf, someOf, text } from "./comma
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Runs a script of package.json as npm does, without its `pre` script. */
+const LOADER = new URL("testing/typescript.mjs", import.meta.url).href;
+
+/**
+ * Runs a script of package.json as npm does, without its `pre` script, and with the files that
+ * `npm test` has compiled instead of tsx, which takes 0.2 s of CPU time for each process.
+ */
 function run(command: string, ...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
-  const words = command.split(" ").slice(1);
+  const words = command
+    .split(" ")
+    .slice(1)
+    .map((word) => (word === "tsx" ? LOADER : word));
   return spawnSync(process.execPath, [...words, ...args], { cwd: root, encoding: "utf8", timeout: 540_000 });
 }
 

@@ -30,7 +30,7 @@ const ALL_MESSAGES = 1000;
 const CONCURRENT_CASES = 16;
 /** Cases of many megabytes, run one at a time to limit memory. */
 const CONCURRENT_LARGE_CASES = 4;
-const LARGE_GROUPS = new Set([9, 12, 13]);
+export const LARGE_GROUPS: ReadonlySet<number> = new Set([9, 12, 13]);
 
 interface Connection {
   readonly peer: Peer;

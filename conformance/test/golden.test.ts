@@ -6,7 +6,7 @@ import { CASES, groupOf } from "../cases/table.ts";
 import { differences, readGolden } from "../golden.ts";
 import { reasonFaults, REASONS } from "../reasons.ts";
 import type { Evaluation } from "../runner/evaluate.ts";
-import { type Role, runCases } from "../runner/run.ts";
+import { LARGE_GROUPS, type Role, runCases } from "../runner/run.ts";
 import { isTargetName, loadTarget, type TargetName } from "../targets/load.ts";
 
 /**
@@ -15,16 +15,17 @@ import { isTargetName, loadTarget, type TargetName } from "../targets/load.ts";
  */
 const FEW_MESSAGES = 2;
 /**
- * Cases of groups 12 and 13 that every target runs here: one unfragmented and one fragmented of
- * each subgroup.
+ * Cases of the groups with many megabytes that every target runs here: two of each subgroup; of
+ * groups 12 and 13 one unfragmented and one fragmented.
  */
-const SAMPLE = /^1[23]\.\d\.(4|12)$/;
+const SAMPLE = /^9\.\d\.[13]$|^1[23]\.\d\.(4|12)$/;
 
 /**
- * All cases for tungstate; fewer compression cases for the others, which serve to check the suite.
+ * All cases for tungstate; fewer cases of many megabytes for the others, which serve to check the
+ * suite.
  */
 function everydayCases(target: TargetName): readonly ConformanceCase[] {
-  return CASES.filter(({ id }) => target === "tungstate" || groupOf(id) < 12 || SAMPLE.test(id));
+  return CASES.filter(({ id }) => target === "tungstate" || !LARGE_GROUPS.has(groupOf(id)) || SAMPLE.test(id));
 }
 
 interface GoldenFile {

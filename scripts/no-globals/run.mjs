@@ -12,6 +12,12 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { runInNewContext } from "node:vm";
 import { build } from "esbuild";
 
+/**
+ * Examples of a property that does not say how many: enough to run its code. The tests of the
+ * sources have more, to find input that breaks it.
+ */
+const RUNS = 10;
+
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const packageFolder = resolve(process.argv[2] ?? "packages/protocol");
 const cache = join(root, "node_modules", ".cache");
@@ -43,7 +49,8 @@ writeFileSync(
   join(out, "globals.mjs"),
   `import "node:test";
 import "node:assert/strict";
-import "fast-check";
+import fc from "fast-check";
+fc.configureGlobal({ numRuns: ${RUNS} });
 ${given.map((name) => `const saved_${name} = globalThis.${name};`).join("\n")}
 for (const name of ${JSON.stringify(foreign)}) {
   if (!Reflect.deleteProperty(globalThis, name)) throw new Error(\`\${name} cannot be taken away\`);

@@ -27,17 +27,30 @@ type Role = "client" | "server";
 /** Interval of uncompressed messages. */
 const PLAIN = 7;
 
+const scratch = Buffer.alloc(MiB);
+
+/** Returns the payload of a message, valid until the next call. */
 function numbered(number: number, size: number): Uint8Array {
-  const payload = Buffer.alloc(size, number);
+  const payload = scratch.subarray(0, size).fill(number);
   payload.writeUInt32BE(number);
   return payload;
+}
+
+const compressed = new Map<string, Buffer>();
+
+/** Returns a copy of the frames: their receiver unmasks them in place. */
+function framesOf(chunk: Chunk, contextTakeover: boolean, masked: boolean): Buffer {
+  const key = JSON.stringify([chunk.name, contextTakeover, masked]);
+  const frames = compressed.get(key) ?? compress(chunk, contextTakeover, masked);
+  compressed.set(key, frames);
+  return Buffer.from(frames);
 }
 
 /**
  * The messages in compressed frames, each `PLAIN`th short and uncompressed, every fifth one in two
  * fragments.
  */
-function framesOf({ count, size }: Chunk, contextTakeover: boolean, masked: boolean): Buffer {
+function compress({ count, size }: Chunk, contextTakeover: boolean, masked: boolean): Buffer {
   const deflater = codec(contextTakeover ? TAKEOVER : NO_TAKEOVER, masked ? "client" : "server", {
     threshold: 0,
     asyncThreshold: 2 * MiB,

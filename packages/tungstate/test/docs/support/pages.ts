@@ -132,11 +132,9 @@ export function describePage(page: string, { ports = [], servers = [], packages 
   describe(page, () => {
     const folder = new ProgramFolder();
     const blocks = blocksOf(page);
+    folder.add(blocks.map((block) => ({ ...block, code: importInstead(block.code, packages) })));
     before(async () => {
-      await folder.prepare(
-        blocks.map((block) => ({ ...block, code: importInstead(block.code, packages) })),
-        ports,
-      );
+      await folder.prepare(ports);
       for (const args of servers) await folder.serve(process.execPath, [TUNGSTATE, ...args]);
     });
     after(() => folder.remove());
@@ -164,7 +162,8 @@ export function describePage(page: string, { ports = [], servers = [], packages 
 export async function checkTypes(code: string): Promise<void> {
   const folder = new ProgramFolder();
   try {
-    await folder.prepare([{ language: "ts", serves: false, code, line: 0 }], []);
+    folder.add([{ language: "ts", serves: false, code, line: 0 }]);
+    await folder.prepare([]);
   } finally {
     await folder.remove();
   }
@@ -179,38 +178,96 @@ interface Running {
   readonly ended: Promise<number | null>;
 }
 
-/** A folder in which programs can import this repository's built packages by name. */
-class ProgramFolder {
+/** Compiles the programs of several folders at once: the compiler takes a second each time. */
+class Compiler {
   private readonly path: string;
-  private readonly ports = new Map<number, number>();
-  private readonly running = new Set<Running>();
+  private waiting: { readonly folder: string; readonly files: readonly string[] }[] = [];
+  private folders = 0;
+  private readonly runs = new Map<string, Promise<void>>();
 
   constructor() {
     const cache = join(root, "node_modules", ".cache");
     mkdirSync(cache, { recursive: true });
-    this.path = mkdtempSync(join(cache, "page-"));
+    this.path = mkdtempSync(join(cache, "pages-"));
+    process.once("exit", () => rmSync(this.path, { recursive: true, force: true }));
   }
 
-  /** Writes the programs, and compiles the TypeScript ones together, which checks their types. */
-  async prepare(blocks: readonly Block[], ports: readonly number[]): Promise<void> {
-    for (const port of ports) this.ports.set(port, await freePort([...this.ports.values()]));
+  newFolder(): string {
+    const folder = join(this.path, String(++this.folders));
+    mkdirSync(folder);
+    return folder;
+  }
+
+  /** Notes TypeScript files of a folder, to be compiled with those of others. */
+  add(folder: string, files: readonly string[]): void {
+    if (files.length > 0) this.waiting.push({ folder, files });
+  }
+
+  /** Compiles all noted files, those of this folder included. Throws with the compiler's output. */
+  async compiled(folder: string): Promise<void> {
+    const { waiting } = this;
+    if (waiting.some((each) => each.folder === folder)) {
+      this.waiting = [];
+      const run = this.compile(waiting.flatMap((each) => each.files.map((file) => join(each.folder, file))));
+      run.catch(() => undefined); // each of the folders reports it
+      for (const each of waiting) this.runs.set(each.folder, run);
+    }
+    await this.runs.get(folder);
+  }
+
+  private async compile(files: readonly string[]): Promise<void> {
+    const compilerOptions = { composite: false, declaration: false, declarationMap: false, sourceMap: false };
+    const config = join(this.path, `tsconfig-${this.runs.size}.json`);
+    writeFileSync(
+      config,
+      JSON.stringify({
+        extends: join(root, "tsconfig.base.json"),
+        compilerOptions: { ...compilerOptions, rootDir: ".", outDir: ".", types: ["node"] },
+        files,
+      }),
+    );
+    const child = spawn(process.execPath, [TSC, "-p", config], { stdio: ["ignore", "pipe", "inherit"] });
+    let printed = "";
+    child.stdout.on("data", (chunk) => (printed += String(chunk)));
+    const [code] = (await once(child, "close")) as [number | null];
+    if (code !== 0) throw new Error(`the compiler ended with ${code}: ${printed}`);
+  }
+}
+
+const compiler = new Compiler();
+
+/** A folder in which programs can import this repository's built packages by name. */
+class ProgramFolder {
+  private readonly path = compiler.newFolder();
+  private programs: readonly Block[] = [];
+  private readonly ports = new Map<number, number>();
+  private readonly running = new Set<Running>();
+
+  /** Writes the programs of a page. */
+  add(blocks: readonly Block[]): void {
+    this.programs = blocks.filter(isProgram);
     this.write("package.json", `{ "private": true, "type": "module" }\n`);
     // where npx looks for programs
     symlinkSync(join(root, "node_modules"), join(this.path, "node_modules"));
-    for (const block of blocks.filter(isProgram)) {
+    for (const block of this.programs) {
       // the inserted lines keep the line numbers of the page in errors
-      this.write(`${nameOf(block)}.${block.language}`, "\n".repeat(block.line) + this.toFree(block.code));
+      this.write(`${nameOf(block)}.${block.language}`, "\n".repeat(block.line) + block.code);
     }
-    const files = blocks.filter(({ language }) => language === "ts").map((block) => `${nameOf(block)}.ts`);
-    if (files.length === 0) return;
-    const compilerOptions = { composite: false, declaration: false, declarationMap: false, sourceMap: false };
-    const config = {
-      extends: join(root, "tsconfig.base.json"),
-      compilerOptions: { ...compilerOptions, rootDir: ".", outDir: ".", types: ["node"] },
-      files,
-    };
-    this.write("tsconfig.json", JSON.stringify(config));
-    await this.finish(this.start(process.execPath, [TSC, "-p", "."]));
+    const typed = this.programs.filter(({ language }) => language === "ts");
+    compiler.add(
+      this.path,
+      typed.map((block) => `${nameOf(block)}.ts`),
+    );
+  }
+
+  /** Compiles the TypeScript programs, which checks their types, and replaces ports by free ones. */
+  async prepare(ports: readonly number[]): Promise<void> {
+    await compiler.compiled(this.path);
+    for (const port of ports) this.ports.set(port, await freePort([...this.ports.values()]));
+    for (const block of this.programs) {
+      const name = `${nameOf(block)}.js`;
+      this.write(name, this.toFree(readFileSync(join(this.path, name), "utf8")));
+    }
   }
 
   /**
