@@ -24,6 +24,9 @@ static void report(double elapsed, u64 messages, u64 bytes, double cpu, double l
 // If other programs used the machine during the whole window, nothing was measured: the window is extended.
 #define EXTENSION_LIMIT_NS ((u64)20e9) // ns
 
+// Whether there was at least one message, one compared reply, and CPU time of the server.
+static int has_measured(u64 messages, double cpu) { return messages > 0 && checked > 0 && (isnan(cpu) || cpu > 0); }
+
 static void run_window(u64 *counter) {
   u64 begin = now_ns(), from = begin + (u64)(warmup * 1e9), until = from + (u64)(seconds * 1e9);
   u64 messages_from = 0, bytes_from = 0;
@@ -41,7 +44,7 @@ static void run_window(u64 *counter) {
       cpu_from = server_cpu();
       load_from = own_cpu();
       all_from = machine_cpu();
-    } else if (measuring && ((now >= until && (checked > 0 || now >= until + EXTENSION_LIMIT_NS)) || (message_limit && *counter - messages_from >= message_limit))) {
+    } else if (measuring && ((now >= until && (now >= until + EXTENSION_LIMIT_NS || has_measured(*counter - messages_from, server_cpu() - cpu_from))) || (message_limit && *counter - messages_from >= message_limit))) {
       double cpu = server_cpu() - cpu_from, load_cpu = own_cpu() - load_from, all_cpu = machine_cpu() - all_from;
       report((double)(now_ns() - from) / 1e9, *counter - messages_from, total_in - bytes_from, cpu, load_cpu, all_cpu);
       finished = 1;

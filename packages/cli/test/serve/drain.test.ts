@@ -32,7 +32,6 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     assert.deepEqual(await server.exited, { code: 0, signal: null });
     const took = performance.now() - started;
     assert.ok(took >= 3_900, `the one that does not answer had its time: ${took}`);
-    assert.ok(took < 60_000, `${took} ms`);
     assert.match(server.stdout, /^listening on \S+\n$/);
     idle.destroy();
     stubborn.destroy();
