@@ -23,9 +23,9 @@ export function homePage(readme: string): string {
       ],
     },
   };
-  const body = readme
-    .replace(/^# .*\n/m, "")
-    .replace(sentence, "")
-    .trimStart();
+  const below = readme.replace(/^# .*\n+/m, "");
+  // the sentence may be on several lines, and may have links
+  const [first = ""] = /^[^]*?[.?](?=\s|$)/.exec(below) ?? [];
+  const body = below.slice(first.length).trimStart();
   return `---\n${JSON.stringify(banner)}\n---\n\n${body}`;
 }

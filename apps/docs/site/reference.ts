@@ -45,6 +45,7 @@ export async function writeReference(): Promise<void> {
       typeAliasPropertiesFormat: "table",
       enumMembersFormat: "table",
       propertyMembersFormat: "table",
+      tableColumnSettings: { hideInherited: true, hideModifiers: true, hideOverrides: true },
       sanitizeComments: true,
     },
   });

@@ -59,7 +59,7 @@ describe("Markdown", () => {
   });
 
   test("the start page has the first sentence of README.md in its banner, and the rest below", () => {
-    const page = homePage("# Name\n\nWhat it is. More\nof it.\n\n## Next\n");
+    const page = homePage("# Name\n\nWhat\nit [is](a). More\nof it.\n\n## Next\n");
     const [, matter = "", body] = /^---\n(.*)\n---\n\n([^]*)$/.exec(page) ?? [];
     assert.deepEqual((JSON.parse(matter) as { hero: object }).hero, {
       ...(JSON.parse(matter) as { hero: object }).hero,
