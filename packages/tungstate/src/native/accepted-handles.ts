@@ -1,5 +1,5 @@
 import type { Server } from "node:net";
-import { isStreamHandle, loadSystem, type StreamHandle } from "./system.ts";
+import { copyReads, isStreamHandle, loadSystem, readInto, type StreamHandle } from "./system.ts";
 
 /** A listening server whose accepted handles are intercepted. */
 export interface Interception {
@@ -36,7 +36,11 @@ export function interceptAccepted(
   };
   if (!Reflect.set(listening, "onconnection", intercepted)) return undefined;
   return {
-    pass: (handle) => void Reflect.apply(original, listening, [0, handle]),
+    pass(handle) {
+      Reflect.apply(original, listening, [0, handle]);
+      // the new socket expects memory that Node.js has allocated; it has read nothing yet
+      if (handle.readsInto !== undefined) copyReads(handle, handle.onread, handle.readsInto);
+    },
     release() {
       active = false; // other code may have wrapped `intercepted`
       if (Reflect.get(listening, "onconnection") === intercepted) Reflect.set(listening, "onconnection", original);
@@ -105,8 +109,8 @@ export function isFull(server: Server): boolean {
 
 /** Receives the bytes of a handle. */
 export interface FirstReader {
-  /** `bytes` belong to the reader. */
-  onBytes(bytes: Uint8Array): void;
+  /** `size` bytes are in the buffer. */
+  onRead(size: number): void;
   /** The peer has ended its half. If the handle is read again, it reports the end again. */
   onEnd(): void;
   /** Reading failed with this negative errno. Never called before `startReading` returns. */
@@ -117,14 +121,12 @@ interface ReadHandle extends StreamHandle {
   firstReader?: FirstReader | undefined;
 }
 
-/**
- * Starts to read from a new handle into memory that Node.js allocates. The handle can then still be
- * used by a socket.
- */
-export function startReading(handle: StreamHandle, reader: FirstReader): void {
+/** Starts to read from a new handle into `buffer`. `Interception.pass` gives it to a socket. */
+export function startReading(handle: StreamHandle, buffer: Uint8Array, reader: FirstReader): void {
   const read: ReadHandle = handle;
   read.firstReader = reader;
   read.onread = onFirstRead;
+  readInto(handle, buffer);
   const status = read.readStart();
   if (status !== 0) process.nextTick(() => read.firstReader?.onFailed(status));
 }
@@ -138,10 +140,9 @@ export function stopReading(handle: StreamHandle): void {
 
 const EOF = -4095; // libuv's UV_EOF
 
-function onFirstRead(this: ReadHandle, buffer?: ArrayBuffer): void {
+function onFirstRead(this: ReadHandle): void {
   const size = loadSystem()?.readResult() ?? 0;
-  if (size > 0) {
-    if (buffer !== undefined) this.firstReader?.onBytes(new Uint8Array(buffer, 0, size));
-  } else if (size === EOF) this.firstReader?.onEnd();
+  if (size > 0) this.firstReader?.onRead(size);
+  else if (size === EOF) this.firstReader?.onEnd();
   else if (size < 0) this.firstReader?.onFailed(size);
 }

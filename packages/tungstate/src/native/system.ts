@@ -35,6 +35,8 @@ export interface StreamHandle {
   readonly bytesWritten: number;
   /** Whether a socket reads from the handle. */
   reading?: boolean;
+  /** The buffer that `readInto` has set. */
+  readsInto?: Uint8Array | undefined;
   /** For the owner of the handle. */
   transport?: unknown;
 }
@@ -147,6 +149,26 @@ export function takeHandle(
   return { handle, early, read };
 }
 
+/** Has a handle read into a buffer from now on. Its `onread` then gets no memory. */
+export function readInto(handle: StreamHandle, buffer: Uint8Array): void {
+  if (handle.readsInto === buffer) return;
+  handle.useUserBuffer(buffer);
+  handle.readsInto = buffer;
+}
+
+/**
+ * Has `read`, the `onread` of a socket, called with a copy of what the handle has read into
+ * `buffer`: sockets expect memory that Node.js has allocated.
+ */
+export function copyReads(handle: StreamHandle, read: StreamHandle["onread"], buffer: Uint8Array): void {
+  handle.onread = function (this: StreamHandle, memory?: ArrayBuffer) {
+    const size = loadSystem()?.readResult() ?? 0;
+    // the function of Node.js creates a Buffer on this memory; it gets none for errors and the end
+    const copy = memory === undefined && size > 0 ? new Uint8Array(buffer.subarray(0, size)).buffer : memory;
+    Reflect.apply(read, this, copy === undefined ? [] : [copy]);
+  };
+}
+
 /**
  * Returns a handle to the socket that `takeHandle` took it from. The socket then works as before.
  * `read`: the original `onread` of the handle. The handle still reads into `buffer`; the socket
@@ -154,11 +176,7 @@ export function takeHandle(
  */
 export function giveHandleBack(socket: Socket, handle: StreamHandle, read: StreamHandle["onread"], buffer: Uint8Array) {
   handle.transport = undefined;
-  handle.onread = function (this: StreamHandle) {
-    const size = loadSystem()?.readResult() ?? 0;
-    // the function of Node.js creates a Buffer on this memory; it gets none for errors and the end
-    Reflect.apply(read, this, size > 0 ? [new Uint8Array(buffer.subarray(0, size)).buffer] : []);
-  };
+  copyReads(handle, read, buffer);
   Reflect.set(socket, "_handle", handle);
   // the socket believes that a read is in progress, and does not start one itself
   handle.reading = true;

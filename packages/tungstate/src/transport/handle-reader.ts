@@ -1,6 +1,6 @@
 import { getSystemErrorName } from "node:util";
 import type { HandleResources } from "../native/runtime.ts";
-import type { StreamHandle } from "../native/system.ts";
+import { readInto, type StreamHandle } from "../native/system.ts";
 import type { TransportSink } from "./transport.ts";
 
 const EOF = -4095; // libuv's UV_EOF
@@ -58,7 +58,7 @@ export abstract class HandleReader {
     if (!this.started) {
       this.started = true;
       this.handle.onread = onRead;
-      this.handle.useUserBuffer(this.shared.readBuffer);
+      readInto(this.handle, this.shared.readBuffer);
     }
     if (this.readEnded && this.early === undefined) process.nextTick(() => this.sink?.onEnd());
     else this.resume();

@@ -71,11 +71,11 @@ export class HandleArrival implements Arrival {
 
   read(reader: ArrivalReader): void {
     this.reader = reader;
-    startReading(this.handle, this);
+    startReading(this.handle, this.resources.readBuffer, this);
   }
 
-  onBytes(bytes: Uint8Array): void {
-    this.reader?.onBytes(bytes);
+  onRead(size: number): void {
+    this.reader?.onBytes(this.resources.readBuffer.subarray(0, size));
   }
 
   onEnd(): void {
@@ -100,7 +100,7 @@ export class HandleArrival implements Arrival {
 
   pass(bytes: Uint8Array, since?: number): void {
     this.stop();
-    this.give(this.handle, bytes, since);
+    this.give(this.handle, new Uint8Array(bytes), since); // the next read overwrites them
   }
 
   destroy(): void {
