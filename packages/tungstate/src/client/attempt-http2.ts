@@ -41,7 +41,13 @@ export async function attemptHttp2(
   const opening = prepare(target, settings, options);
   const { secure: encrypted } = target;
   const handshake = new ConnectHandshake({ ...offerOf(target, settings, options), encrypted });
-  await loadHttp2();
+  try {
+    await loadHttp2();
+  } catch (error) {
+    if (version === "2") throw error;
+    const { stream, route, tls, tried } = await openStream(target, options, signal);
+    return await openClient(opening, transportOf(stream, settings), signal, { route, tls }, tried);
+  }
   const pool = poolOf(options.http2Sessions ?? settings.runtime.part(makeSessions), settings.clock);
   const time = new HandshakeTime(settings.clock, opening.timeout);
   const limits = responseLimits(options);

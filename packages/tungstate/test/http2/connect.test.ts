@@ -2,15 +2,16 @@ import assert from "node:assert/strict";
 import { createServer as createTlsServer } from "node:tls";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { describe, test, type TestContext } from "node:test";
+import { test, type TestContext } from "node:test";
 import { HandshakeRejectedError } from "../../src/client/client.ts";
 import { connect, type ConnectOptions } from "../../src/client/connect.ts";
 import { ConnectError } from "../../src/errors.ts";
 import { Http2Sessions } from "../../src/http2/client/http2-sessions.ts";
+import { loadHttp2 } from "../../src/http2/load.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { speak } from "../support/client-routes.ts";
 import { take } from "../support/connected.ts";
-import { accepting, http2Peer, type Http2Peer } from "../support/http2-server.ts";
+import { accepting, describeHttp2, http2Peer, type Http2Peer } from "../support/http2-server.ts";
 import { selfSigned } from "../support/pairs.ts";
 import { upgradeResponse } from "../support/raw.ts";
 import { until } from "../support/until.ts";
@@ -41,7 +42,7 @@ async function failure(promise: Promise<unknown>): Promise<ConnectError> {
 
 for (const secure of [false, true]) {
   const name = secure ? "wss:" : "ws:";
-  describe(`connect() with httpVersion "2" to ${name}`, () => {
+  describeHttp2(`connect() with httpVersion "2" to ${name}`, () => {
     test("opens a connection with subprotocol, compression, header fields and messages", async (t) => {
       const peer = await http2Peer(t, accepting(undefined, { protocols: ["chat"], compression: true }), { secure });
       const connection = await connect(new URL("room?a=1", peer.url.replace("ws", "http")), {
@@ -159,7 +160,7 @@ for (const secure of [false, true]) {
   });
 }
 
-describe('connect() with httpVersion "2"', () => {
+describeHttp2('connect() with httpVersion "2"', () => {
   test("fails with HTTP2_NOT_SUPPORTED if the server does not choose h2 by ALPN", async (t) => {
     for (const ALPNProtocols of [undefined, ["http/1.1"]]) {
       const server = createTlsServer({ ...selfSigned(), ...(ALPNProtocols && { ALPNProtocols }) }).listen(0);
@@ -202,6 +203,22 @@ describe('connect() with httpVersion "2"', () => {
     assert.deepEqual([Buffer.from(error.response.body).toString(), error.response.truncated], ["why", true]);
   });
 
+  test("fails with NOT_SUPPORTED on a runtime whose node:http2 cannot be used", async () => {
+    const node = { name: "Node.js", version: "20.19.0" } as const;
+    const cases = [
+      [() => Promise.reject(new Error("no such module")), node, "Node.js 20.19.0 lacks clients"],
+      [() => Promise.resolve({}), node, "Node.js 20.19.0 lacks connect()"],
+      [undefined, { name: "Bun", version: "1.4.5" }, "Bun 1.4.5 lacks streams that continue after a pause"],
+      [undefined, { name: "workerd", version: "" }, "workerd lacks connect()"],
+    ] as const;
+    for (const [load, runtime, text] of cases) {
+      await assert.rejects(loadHttp2(load as undefined, runtime), {
+        code: "NOT_SUPPORTED",
+        message: `the system or the runtime does not support this: httpVersion "2": node:http2 of ${text}`,
+      });
+    }
+  });
+
   test("rejects wrong options before anything is opened", async () => {
     const cases: readonly [object, RegExp][] = [
       [{ httpVersion: "3" }, /httpVersion must be "1\.1", "2" or "auto", got "3"/],
@@ -237,7 +254,7 @@ async function http1Server(t: TestContext, ALPNProtocols?: string[]): Promise<{ 
   return { url: `wss://localhost:${(server.address() as AddressInfo).port}/`, count: () => count };
 }
 
-describe('connect() with httpVersion "auto"', () => {
+describeHttp2('connect() with httpVersion "auto"', () => {
   test("uses HTTP/2 where the server supports it", async (t) => {
     const peer = await http2Peer(t, accepting(), { secure: true });
     const connection = await connect(peer.url, { ...trust(), httpVersion: "auto", http2Sessions: ownSessions(t) });

@@ -5,7 +5,7 @@ import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect as connectTcp, type Socket } from "node:net";
-import { describe, test, type TestContext } from "node:test";
+import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { connect, type ConnectOptions } from "../../src/client/connect.ts";
@@ -16,7 +16,7 @@ import { conditions } from "../../src/testing/conditions.ts";
 import { TlsSessionCache } from "../../src/tls/session-cache.ts";
 import { listenSocks } from "../dial/support/socks.ts";
 import { take } from "../support/connected.ts";
-import { accepting, http2Peer } from "../support/http2-server.ts";
+import { accepting, describeHttp2, http2Peer } from "../support/http2-server.ts";
 import { selfSigned } from "../support/pairs.ts";
 import { until } from "../support/until.ts";
 
@@ -53,7 +53,7 @@ async function echoes(connection: WebSocketConnection, text: string): Promise<vo
   assert.deepEqual(await take(connection, 1), [text]);
 }
 
-describe("connections over HTTP/2", () => {
+describeHttp2("connections over HTTP/2", () => {
   for (const secure of [false, true]) {
     const name = secure ? "wss:" : "ws:";
     const common = (): ConnectOptions => (secure ? { tls: { ca: selfSigned().cert } } : {});

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { constants, type ServerHttp2Stream } from "node:http2";
-import { describe, test, type TestContext } from "node:test";
+import { test, type TestContext } from "node:test";
 import { connect, type ConnectOptions } from "../../src/client/connect.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { ConnectError } from "../../src/errors.ts";
 import { Http2Sessions } from "../../src/http2/client/http2-sessions.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { take } from "../support/connected.ts";
-import { accepting, http2Peer, type OnStream } from "../support/http2-server.ts";
+import { accepting, describeHttp2, http2Peer, type OnStream } from "../support/http2-server.ts";
 import { selfSigned } from "../support/pairs.ts";
 import { until } from "../support/until.ts";
 
@@ -36,7 +36,7 @@ async function failure(promise: Promise<unknown>): Promise<ConnectError> {
   return error;
 }
 
-describe("connections to one server over HTTP/2", () => {
+describeHttp2("connections to one server over HTTP/2", () => {
   test("share one TCP connection, also those that start while it is opened", async (t) => {
     const peer = await http2Peer(t, accepting(), { secure: true });
     const { openAll, http2Sessions } = connector(t, peer.url, { tls: { ca: selfSigned().cert }, family: 4 });
@@ -126,7 +126,7 @@ describe("connections to one server over HTTP/2", () => {
   });
 });
 
-describe("a session of HTTP/2 clients", () => {
+describeHttp2("a session of HTTP/2 clients", () => {
   test("is closed when it has had no stream for idleTimeout", async (t) => {
     const clock = new VirtualClock();
     const peer = await http2Peer(t, accepting());
@@ -216,7 +216,7 @@ describe("a session of HTTP/2 clients", () => {
   });
 });
 
-describe("a request that the server refuses", () => {
+describeHttp2("a request that the server refuses", () => {
   const refuse = (stream: ServerHttp2Stream): void => stream.close(constants.NGHTTP2_REFUSED_STREAM);
 
   test("with REFUSED_STREAM is repeated once on another session", async (t) => {
@@ -266,7 +266,7 @@ describe("a request that the server refuses", () => {
   }
 });
 
-describe("a limit of 0 streams", () => {
+describeHttp2("a limit of 0 streams", () => {
   test("is waited for until the server raises it", async (t) => {
     const peer = await http2Peer(t, accepting(), { settings: { maxConcurrentStreams: 0 } });
     const { openAll } = connector(t, peer.url);
@@ -290,7 +290,7 @@ describe("a limit of 0 streams", () => {
   });
 });
 
-describe("an aborted attempt", () => {
+describeHttp2("an aborted attempt", () => {
   /** A server that withholds its SETTINGS until it is told to go on. */
   async function silentPeer(t: TestContext, onStream: OnStream = accepting()) {
     const { createServer, connect: connectTcp } = await import("node:net");

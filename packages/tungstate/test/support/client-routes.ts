@@ -16,7 +16,7 @@ import { sha1 } from "../../src/native/primitives.ts";
 import { reconnecting } from "../../src/reconnecting/reconnecting.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
-import { http2Peer } from "./http2-server.ts";
+import { hasHttp2Clients, http2Peer } from "./http2-server.ts";
 import { selfSigned } from "./pairs.ts";
 
 /**
@@ -114,8 +114,7 @@ async function respondingTlsPort(t: TestContext, respond: Respond): Promise<numb
 
 const tls = (): { ca: string } => ({ ca: selfSigned().cert });
 
-/** Every route of a client. */
-export const clientRoutes: readonly ClientRoute[] = [
+const allRoutes: readonly ClientRoute[] = [
   {
     name: "connect to ws:",
     isText: true,
@@ -213,3 +212,6 @@ export const clientRoutes: readonly ClientRoute[] = [
     },
   },
 ];
+
+/** Every route of a client. */
+export const clientRoutes: readonly ClientRoute[] = allRoutes.filter(({ isText }) => isText || hasHttp2Clients);

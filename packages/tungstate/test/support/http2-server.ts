@@ -10,14 +10,21 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
-import type { TestContext } from "node:test";
+import { describe, type TestContext } from "node:test";
 import { openConnection } from "../../src/connection/connection.ts";
 import { connectionSettings } from "../../src/connection/options.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { serverCompression } from "../../src/deflate/settings.ts";
 import { Http2StreamTransport } from "../../src/http2/stream-transport.ts";
+import { platform } from "../../src/native/platform.ts";
 import { selfSigned } from "./pairs.ts";
 import { until } from "./until.ts";
+
+/** Whether clients work over HTTP/2 in this runtime: see `loadHttp2`. */
+export const hasHttp2Clients: boolean = platform.name !== "Bun";
+
+/** As `describe`, for tests of such clients. */
+export const describeHttp2: typeof describe = hasHttp2Clients ? describe : (describe.skip as typeof describe);
 
 /** Answers a request for a WebSocket. */
 export type OnStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, fields: Http2Fields) => void;
