@@ -140,6 +140,10 @@ test("a subscriber of open may end the connection", async (t) => {
   }
 });
 
+test("without subscribers, the channels are inactive", () => {
+  for (const name of NAMES) assert.equal(channel(name).hasSubscribers, false);
+});
+
 test("a subscriber that throws ends no connection: its error is an uncaught exception", async (t) => {
   const failures: Error[] = [];
   process.setUncaughtExceptionCaptureCallback((error) => void failures.push(error));
@@ -167,8 +171,4 @@ test("a subscriber that throws ends no connection: its error is an uncaught exce
   await until(() => failures.length === 5);
   const count = (name: Name): number => failures.filter(({ message }) => message === name).length;
   assert.deepEqual(NAMES.map(count), [2, 2, 0, 1]);
-});
-
-test("without subscribers, the channels are inactive", () => {
-  for (const name of NAMES) assert.equal(channel(name).hasSubscribers, false);
 });

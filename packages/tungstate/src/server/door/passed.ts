@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
+import { platform } from "../../native/platform.ts";
 
 /** Connections that were passed to an HTTP server. They are not intercepted again. */
 const passed = new WeakSet<object>();
@@ -23,7 +24,8 @@ export function connectionEvent(server: HttpServer | HttpsServer): "connection" 
 /** Passes a paused stream to an HTTP server, with the bytes that were read from it. */
 export function giveStream(server: HttpServer | HttpsServer, stream: Duplex, bytes: Uint8Array): void {
   markPassed(stream);
-  server.emit(connectionEvent(server), stream);
+  // Bun's node:https reads what it is given on `connection`, decrypted as it is
+  server.emit(platform.name === "Bun" ? "connection" : connectionEvent(server), stream);
   if (bytes.length > 0) stream.unshift(bytes);
   stream.resume();
 }
