@@ -6,8 +6,11 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
 import process from "node:process";
+import { build as buildWithEsbuild } from "esbuild";
+import { build as buildWithVite } from "vite";
 import { commandLine } from "./command-line.mjs";
 import { npmCommand } from "./npm.mjs";
+import { installedBinaryOf } from "./runtimes/binaries.mjs";
 import { closureOf, readPackages, root } from "./workspaces.mjs";
 
 commandLine({ command: "npm run check:packages --", summary: "Checks each published package as its user gets it." });
@@ -96,6 +99,70 @@ for (const { folder, manifest } of published) {
   }
 }
 
+/** How other runtimes run a file. */
+const RUNTIMES = { bun: ["run"], deno: ["run", "--allow-all", "--no-check"] };
+/** Entries that need nothing of a platform but what pages and Workers have. */
+const WITHOUT_NODE = ["tungstate/browser", "tungstate/workers", "@tungstate/protocol"];
+/** Entries that are not for Bun and Deno, or need a package that is not installed here. */
+const NODE_ONLY = /^(?:@tungstate\/ws|@tungstate\/cli|create-tungstate)/;
+
+/** Bundles an entry as a page does, and checks that nothing of Node.js is in the bundle. */
+async function checkBundle(bundler, specifier, build) {
+  const title = `${specifier}: bundle with ${bundler}`;
+  try {
+    const text = await build();
+    const [found] = /\b(?:from|import)\s*\(?\s*["'][^"']+["']|\brequire\(/.exec(text) ?? [];
+    if (found !== undefined || text.length === 0) throw new Error(`the bundle contains ${found ?? "nothing"}`);
+    console.log(`✔ ${title}`);
+  } catch (error) {
+    failures++;
+    console.error(`✖ ${title}\n${error.message}`);
+  }
+}
+
+async function checkBundles(specifier, folder) {
+  const entry = join(folder, "entry.js");
+  writeFileSync(entry, `import * as all from ${JSON.stringify(specifier)};\nglobalThis.all = all;\n`);
+  await checkBundle("esbuild", specifier, async () => {
+    const { outputFiles } = await buildWithEsbuild({
+      entryPoints: [entry],
+      bundle: true,
+      format: "esm",
+      platform: "browser",
+      write: false,
+      logLevel: "silent",
+    });
+    return outputFiles[0].text;
+  });
+  await checkBundle("Vite", specifier, async () => {
+    const [{ output }] = [
+      await buildWithVite({
+        root: folder,
+        configFile: false,
+        logLevel: "silent",
+        build: { write: false, minify: false, rolldownOptions: { input: entry } },
+      }),
+    ].flat();
+    return output.map(({ code = "" }) => code).join("");
+  });
+}
+
+function checkRuntimes(specifier, folder) {
+  for (const [runtime, args] of Object.entries(RUNTIMES)) {
+    const binary = installedBinaryOf(runtime);
+    if (binary === undefined || NODE_ONLY.test(specifier)) continue;
+    const file = join(folder, "load.mjs");
+    writeFileSync(file, `await import(${JSON.stringify(specifier)});\n`);
+    run(`${specifier}: import with ${runtime}`, folder, [binary, [...args, file]]);
+  }
+}
+
+for (const runtime of Object.keys(RUNTIMES)) {
+  if (installedBinaryOf(runtime) === undefined) {
+    console.log(`${runtime} is not installed: entries are not loaded with it. Run npm run test:runtimes -- ${runtime}`);
+  }
+}
+
 for (const packed of published) {
   const { manifest } = packed;
   const closure = closureOf(packed, packages).map((name) => tarballs.get(name));
@@ -111,6 +178,8 @@ for (const packed of published) {
       process.execPath,
       ["-e", `await import(${JSON.stringify(specifier)})`, "--input-type=module"],
     ]);
+    checkRuntimes(specifier, folder);
+    if (WITHOUT_NODE.includes(specifier)) await checkBundles(specifier, folder);
   }
   for (const name of Object.keys(manifest.bin ?? {})) {
     run(`${name} --help`, folder, npmCommand("npx", ["--no-install", name, "--help"]));

@@ -35,6 +35,13 @@ function packageOf(runtime) {
   return { name: `node-${windows ? "win" : platform}-${arch}`, file: windows ? "bin/node.exe" : "bin/node", tag: node };
 }
 
+/** Returns the path of a binary that is installed; undefined if it is not. */
+export function installedBinaryOf(runtime) {
+  const { name, file } = packageOf(runtime);
+  const binary = join(root, "node_modules", ".cache", `runtime-${runtime}`, "node_modules", name, file);
+  return existsSync(binary) ? binary : undefined;
+}
+
 /**
  * Returns the path of a binary: `bun`, `deno`, `workerd`, or `node22` for the newest Node.js 22.
  * Installs its package unless that was done before; `fresh` installs it again. Throws if it cannot
