@@ -50,8 +50,32 @@ const KNOWN = [
   },
   {
     runtimes: ["deno"],
+    files: ["tls/client-certificate.test.ts"],
+    name: /reports TLS_CLIENT_CERTIFICATE/,
+    reason: "Deno's TLS (rustls) does not say why a certificate or a handshake fails, and has other protocols.",
+  },
+  {
+    runtimes: ["deno"],
     files: ["tls/secure.test.ts"],
-    name: /reasons to reject|verified, and not sent|TLS 1\.1|no cipher suite|other pins/,
+    name: /invalid options/,
+    reason: "Deno's `node:tls` ignores invalid options that OpenSSL rejects.",
+  },
+  {
+    runtimes: ["deno"],
+    files: ["dial/proxies.test.ts"],
+    name: /is verified: its failures/,
+    reason: "Deno's TLS (rustls) does not say why a certificate or a handshake fails, and has other protocols.",
+  },
+  {
+    runtimes: ["deno"],
+    files: ["connection/relaying.test.ts"],
+    name: /relaying\.md/,
+    reason: "Deno does not load the packages that programs of the documentation import: Loading unprepared module.",
+  },
+  {
+    runtimes: ["deno"],
+    files: ["tls/secure.test.ts"],
+    name: /reasons to reject|verified, and not sent|TLS 1\.1|no cipher suite|other pins|destruction with an error/,
     reason: "Deno's TLS (rustls) does not say why a certificate or a handshake fails, and has other protocols.",
   },
   {
