@@ -1,5 +1,6 @@
 import { type ConnectHandshake, type Http2Fields, protocolError, type WebSocketError } from "@tungstate/protocol";
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import { publishOpen } from "../connection/channels.ts";
 import { openConnection } from "../connection/connection.ts";
 import type { Driver } from "../connection/driver/driver.ts";
 import type { ConnectionSettings } from "../connection/options.ts";
@@ -132,6 +133,7 @@ class StreamHandshake {
       const route = { ...opened.route, httpVersion: "2", session: number } as const;
       const agreed = { protocol, extensions, codec, route, tls: opened.tls };
       const driver = openConnection(transport, settings, agreed, result.headers, NO_BYTES);
+      publishOpen(driver.connection, "client");
       driver.once("close", ({ error }) => {
         if (error?.code === "HEARTBEAT_TIMEOUT") session.retire();
       });
