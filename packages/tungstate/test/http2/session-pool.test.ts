@@ -318,7 +318,7 @@ describeHttp2("an aborted attempt", () => {
     const abort = new AbortController();
     const first = failure(open({ signal: abort.signal }));
     const second = open();
-    await peer.hasSessions(1);
+    await until(() => peer.greeted === 1);
     abort.abort();
     const { code, step } = await first;
     assert.deepEqual([code, step], ["ABORTED", "settings"]);
@@ -332,7 +332,7 @@ describeHttp2("an aborted attempt", () => {
     const { open } = connector(t, url);
     const abort = new AbortController();
     const first = failure(open({ signal: abort.signal }));
-    await peer.hasSessions(1);
+    await until(() => peer.greeted === 1);
     abort.abort();
     const second = open();
     const { code, step } = await first;
@@ -362,9 +362,9 @@ describeHttp2("an aborted attempt", () => {
       [{ timeout: 100 }, "TIMEOUT"],
     ] as const) {
       const clock = new VirtualClock();
-      const before = peer.sessions.length;
+      const before = peer.greeted;
       const failed = failure(connector(t, url, { clock, ...limit }).open());
-      await until(() => peer.sessions.length > before);
+      await until(() => peer.greeted > before);
       await clock.advance(100);
       const { code, step } = await failed;
       assert.deepEqual([code, step], [expected, "settings"]);

@@ -37,6 +37,8 @@ export class Http2Peer {
   readonly sockets: Socket[] = [];
   readonly sessions: ServerHttp2Session[] = [];
   readonly streams: ServerHttp2Stream[] = [];
+  /** Sessions whose client has sent its SETTINGS. */
+  greeted = 0;
 
   constructor(server: Http2Server, secure: boolean) {
     this.server = server;
@@ -73,7 +75,10 @@ export async function http2Peer(
     peer.sockets.push(socket);
     socket.on("error", () => undefined);
   });
-  server.on("session", (session) => peer.sessions.push(session));
+  server.on("session", (session) => {
+    peer.sessions.push(session);
+    session.once("remoteSettings", () => peer.greeted++);
+  });
   server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw: unknown) => {
     peer.streams.push(stream);
     stream.on("error", () => undefined);
