@@ -64,7 +64,7 @@ describe("SECURITY.md: the defaults", () => {
   });
 
   test("of the hub equal those of the code, and are complete", () => {
-    const limits = between(read("packages/hub/src/settings/options.ts"), "const DEFAULT_LIMITS", "};");
+    const limits = between(read("packages/hub/src/settings/limits.ts"), "const DEFAULT_LIMITS", "};");
     const inCode = [...limits.matchAll(/^ {2}(\w+): (\w+),$/gm)].map(([, name = "", value = ""]) => {
       const digits = value.replaceAll("_", "");
       return [`\`${name}\``, /^\d+$/.test(digits) ? Number(digits).toLocaleString("en") : `\`${value}\``] as const;
