@@ -7,6 +7,8 @@ export class SharedSession {
   readonly number: number;
   readonly session: Http2Session;
   private readonly addresses: Addresses;
+  /** Number of PING frames that were answered. */
+  answers = 0;
   /** Whether a PING waits for its answer. */
   private pinging = false;
 
@@ -46,7 +48,10 @@ export class SharedSession {
     if (this.pinging) return false;
     if (session.destroyed || session.closed) return true;
     this.pinging = true;
-    session.ping(() => (this.pinging = false));
+    session.ping((error) => {
+      this.pinging = false;
+      if (error === null) this.answers++;
+    });
     return true;
   }
 }

@@ -8,6 +8,7 @@ import { Accepting } from "./accepting.ts";
 import { Admission, ADMISSION_OPTIONS, type AdmissionOptions, extensionsOf } from "./admission/admission.ts";
 import { RefusedError, refusedForNow } from "./admission/refused.ts";
 import { serverError } from "./errors.ts";
+import { HTTP_1_RESPONDER } from "./responder.ts";
 import { type OptionNames, checkNames } from "../options/names.ts";
 import { checkSignal } from "../options/check.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
@@ -31,7 +32,7 @@ export function accept(stream: ByteStream, options: AcceptOptions = {}): Promise
     checkSignal(options.signal);
     const admission = new Admission(options, extensionsOf(settings), settings.runtime);
     const transport = transportOf(stream, settings);
-    const from = { transport, encrypted: isEncrypted(stream), raw: undefined };
+    const from = { transport, responder: HTTP_1_RESPONDER, encrypted: isEncrypted(stream), raw: undefined };
     const { signal } = options;
     const abort = (): void => {
       const error = serverError("SERVER_CLOSING", "its signal was aborted", { cause: signal?.reason });

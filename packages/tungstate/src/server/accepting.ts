@@ -1,4 +1,4 @@
-import { protocolError, ServerHandshake, type UpgradeRequest, WebSocketError } from "@tungstate/protocol";
+import { protocolError, ServerHandshake, WebSocketError } from "@tungstate/protocol";
 import { openConnection } from "../connection/connection.ts";
 import type { Driver } from "../connection/driver/driver.ts";
 import type { Agreed } from "../connection/driver/link.ts";
@@ -7,8 +7,8 @@ import { type ConnectionSettings } from "../connection/options.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import type { Admission, Admitted } from "./admission/admission.ts";
-import { RefusedError } from "./admission/refused.ts";
-import { sayAndEnd } from "./say-and-end.ts";
+import { failedByApplication, RefusedError } from "./admission/refused.ts";
+import type { OpeningRequest } from "./responder.ts";
 import { serverError } from "./errors.ts";
 import type { HandshakeRequest, RequestOrigin } from "./admission/request.ts";
 import { describe } from "../options/describe.ts";
@@ -103,7 +103,7 @@ export class Accepting implements TransportSink, Timed {
 
   onEnd(): void {
     const isIncomplete = this.handshake !== undefined && this.behind === undefined;
-    this.fail(isIncomplete ? incompleteRequest() : serverError("REQUEST_LOST"));
+    this.fail(isIncomplete ? endedRequest("the request ends within its head") : serverError("REQUEST_LOST"));
   }
 
   onClosed(cause?: Error): void {
@@ -116,10 +116,10 @@ export class Accepting implements TransportSink, Timed {
   }
 
   /** Answers a request that was read here or elsewhere. `early` returns the bytes after it. */
-  decide(upgrade: UpgradeRequest, early: () => Uint8Array): void {
+  decide(opening: OpeningRequest, early: () => Uint8Array): void {
     if (this.over) return;
     try {
-      const admitted = this.admission.admit(upgrade, this.from, () => (this.abort ??= new AbortController()).signal);
+      const admitted = this.admission.admit(opening, this.from, () => (this.abort ??= new AbortController()).signal);
       if (!(admitted instanceof Promise)) {
         this.accept(admitted, early);
         return;
@@ -137,12 +137,23 @@ export class Accepting implements TransportSink, Timed {
   }
 
   private accept({ request, accepted }: Admitted, early: () => Uint8Array): void {
-    if (!this.finish()) return;
+    if (this.over) return;
+    const { responder } = this.from;
+    let greeting: string | undefined;
+    try {
+      greeting = responder.accept(accepted);
+    } catch (error) {
+      this.fail(failedByApplication("RESPONSE_FAILED", error));
+      return;
+    }
+    this.finish();
     const codec = this.settings.deflate?.codecFor(accepted.extensions, "server");
     const { protocol, extensionsHeader: extensions } = accepted;
-    const agreed = protocol === "" && extensions === "" ? NOTHING_AGREED : { protocol, extensions, codec };
+    const { route } = responder;
+    const isPlain = protocol === "" && extensions === "" && route === undefined;
+    const agreed = isPlain ? NOTHING_AGREED : { protocol, extensions, codec, route };
     const { headers } = request;
-    const driver = openConnection(this.transport, this.settings, agreed, headers, early(), accepted.head);
+    const driver = openConnection(this.transport, this.settings, agreed, headers, early(), greeting);
     this.owner.accepted(this, { driver, request });
   }
 
@@ -150,7 +161,7 @@ export class Accepting implements TransportSink, Timed {
   fail(error: unknown): void {
     if (!this.finish()) return;
     this.abort?.abort(error);
-    if (error instanceof RefusedError) sayAndEnd(this.transport, error.response, this.settings.clock);
+    if (error instanceof RefusedError) this.from.responder.refuse(error, this.transport, this.settings.clock);
     else this.transport.destroy();
     this.owner.failed(
       this,
@@ -167,13 +178,11 @@ export class Accepting implements TransportSink, Timed {
 }
 
 /**
- * The client has ended its half of the stream within the head of its request, and may read on. RFC
- * 9112 §8: "A server that receives an incomplete request message [...] MAY send an error response
- * prior to closing the connection."
+ * The client has ended its half of the stream and may read on. RFC 9112 §8: "A server that receives
+ * an incomplete request message [...] MAY send an error response prior to closing the connection."
  */
-function incompleteRequest(): RefusedError {
-  const error = serverError("REQUEST_LOST", "the request ends within its head");
-  return new RefusedError(error, { status: 400, body: "the request ends within its head\n" });
+export function endedRequest(detail: string): RefusedError {
+  return new RefusedError(serverError("REQUEST_LOST", detail), { status: 400, body: `${detail}\n` });
 }
 
 /** The result of most handshakes, shared by all of them. */

@@ -1,10 +1,12 @@
 import {
+  checkConnect,
   checkUpgrade,
   DEFAULT_HEAD_LIMITS,
   formatResponse,
   HeaderFields,
   type HeaderInput,
   type HeadLimits,
+  type ProtocolErrorCode,
   protocolError,
   refusalFor,
   type UpgradeHead,
@@ -18,9 +20,10 @@ import type { ConnectionSettings } from "../connection/options.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import type { StreamHandle } from "../native/system.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
+import { Http2StreamTransport } from "../http2/stream-transport.ts";
 import { HandleTransport } from "../transport/handle.ts";
 import { transportOf } from "../transport/of.ts";
-import { Accepting, type AcceptingOwner, type Done } from "./accepting.ts";
+import { Accepting, type AcceptingOwner, type Done, endedRequest } from "./accepting.ts";
 import type { Admission } from "./admission/admission.ts";
 import { RefusedError, refusedForNow } from "./admission/refused.ts";
 import type { HandshakeRequest, RequestOrigin } from "./admission/request.ts";
@@ -29,6 +32,10 @@ import { serverError } from "./errors.ts";
 import type { Arrivals } from "./door/arrivals.ts";
 import type { KnownHandshake, Place } from "./door/first-request.ts";
 import { handOver } from "./http/handover.ts";
+import { Http2Responder } from "./http2/responder.ts";
+import type { OpenedStream } from "./http2/opened-stream.ts";
+import { pairsOf } from "./raw-fields.ts";
+import { HTTP_1_RESPONDER } from "./responder.ts";
 
 /** Uses the handshakes of a server. */
 export interface HandshakesHost {
@@ -90,9 +97,10 @@ export class Handshakes implements Arrivals {
   ): Promise<WebSocketConnection | undefined> {
     return new Promise((resolve) => {
       handOver(socket);
-      const from = { transport: transportOf(socket, this.settings), encrypted: isEncrypted(socket), raw: request };
+      const transport = transportOf(socket, this.settings);
+      const from = { transport, responder: HTTP_1_RESPONDER, encrypted: isEncrypted(socket), raw: request };
       const accepting = this.accepting({ ...from, headers: answer }, resolve);
-      const headers = new HeaderFields(pairs(request.rawHeaders));
+      const headers = new HeaderFields(pairsOf(request.rawHeaders));
       const { method = "", url: target = "", httpVersion: version } = request;
       this.decide(accepting, { method, target, version, headers }, headSizeOf(request), 1, () => head);
     });
@@ -101,28 +109,48 @@ export class Handshakes implements Arrivals {
   /** Answers a handshake that was read on a new connection. */
   acceptKnown({ transport, encrypted, head, rest, size, parts, elapsed }: KnownHandshake): void {
     const now = this.settings.clock.now();
-    const accepting = this.accepting({ transport, encrypted, raw: undefined }, undefined, now - elapsed);
+    const from = { transport, responder: HTTP_1_RESPONDER, encrypted, raw: undefined };
+    const accepting = this.accepting(from, undefined, now - elapsed);
     if (now >= accepting.deadline) accepting.onDeadline();
     else this.decide(accepting, head, size, parts, () => rest);
   }
 
   /** Decides about a head that was read elsewhere, perhaps with other limits. */
   private decide(accepting: Accepting, head: UpgradeHead, size: number, parts: number, early: () => Uint8Array): void {
-    const { maxHeadSize, maxHeaders, maxParts } = { ...DEFAULT_HEAD_LIMITS, ...this.admission.handshake.limits };
-    let checked = checkUpgrade(head);
-    if (size > maxHeadSize) checked = protocolError("HEAD_TOO_BIG", `more than ${maxHeadSize}`);
-    else if (head.headers.size > maxHeaders) checked = protocolError("TOO_MANY_HEADERS", `more than ${maxHeaders}`);
-    else if (parts > maxParts) checked = protocolError("TOO_MANY_PARTS", `more than ${maxParts}`);
+    const checked = this.overLimit(size, head.headers.size, parts) ?? checkUpgrade(head);
     if (checked instanceof Error) {
       accepting.fail(new RefusedError(checked, undefined, formatResponse(refusalFor(checked), head.method)));
     } else accepting.decide(checked, early);
+  }
+
+  /** Answers a request for a WebSocket on a stream of an HTTP/2 session. */
+  acceptConnect({ stream, session, fields }: OpenedStream): void {
+    const transport = new Http2StreamTransport(stream, session);
+    const responder = new Http2Responder(stream, transport.session);
+    const accepting = this.accepting({ transport, responder, encrypted: session.encrypted === true, raw: undefined });
+    let size = 0;
+    for (const [name, value] of fields) size += name.length + value.length + FIELD_REST;
+    const checked = this.overLimit(size, fields.length, 1) ?? checkConnect(fields);
+    if (checked instanceof Error) accepting.fail(new RefusedError(checked));
+    // a WebSocket needs both halves of the stream
+    else if (stream.endAfterHeaders) accepting.fail(endedRequest("the stream ends with its request"));
+    else accepting.decide(checked, () => NO_BYTES);
+  }
+
+  /** Returns the error of a head beyond `handshakeLimits`. */
+  private overLimit(size: number, fields: number, parts: number): WebSocketError<ProtocolErrorCode> | undefined {
+    const { maxHeadSize, maxHeaders, maxParts } = { ...DEFAULT_HEAD_LIMITS, ...this.admission.handshake.limits };
+    if (size > maxHeadSize) return protocolError("HEAD_TOO_BIG", `more than ${maxHeadSize}`);
+    if (fields > maxHeaders) return protocolError("TOO_MANY_HEADERS", `more than ${maxHeaders}`);
+    return parts > maxParts ? protocolError("TOO_MANY_PARTS", `more than ${maxParts}`) : undefined;
   }
 
   /** Does the handshake on a byte stream. */
   accept(stream: ByteStream): Promise<WebSocketConnection | undefined> {
     return new Promise((resolve) => {
       const transport = transportOf(stream, this.settings);
-      this.accepting({ transport, encrypted: isEncrypted(stream), raw: undefined }, resolve).begin();
+      const from = { transport, responder: HTTP_1_RESPONDER, encrypted: isEncrypted(stream), raw: undefined };
+      this.accepting(from, resolve).begin();
     });
   }
 
@@ -157,7 +185,7 @@ export class Handshakes implements Arrivals {
     if (runtime.handles === undefined) return; // impossible: nothing is intercepted without it
     handle.setNoDelay?.(noDelay);
     const transport = new HandleTransport(handle, runtime.handles);
-    this.accepting({ transport, encrypted: false, raw: undefined }).begin();
+    this.accepting({ transport, responder: HTTP_1_RESPONDER, encrypted: false, raw: undefined }).begin();
   }
 
   /** Refuses all handshakes from now on, and those under way. */
@@ -199,11 +227,6 @@ function headSizeOf({ method = "", url = "", rawHeaders }: IncomingMessage): num
   return size;
 }
 
+const FIELD_REST = ": \r\n".length;
+const NO_BYTES = new Uint8Array(0);
 const REQUEST_LINE_REST = "  HTTP/1.1\r\n\r\n".length;
-
-/** Returns the pairs of node:http's flat list of names and values. */
-function pairs(raw: readonly string[]): [string, string][] {
-  const fields: [string, string][] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2) fields.push([raw[at], raw[at + 1]]);
-  return fields;
-}

@@ -8,6 +8,7 @@ import { ADMISSION_OPTIONS, type AdmissionOptions } from "./admission/admission.
 import type { HandshakeRequest } from "./admission/request.ts";
 import type { RoomOptions } from "./admission/room.ts";
 import type { HttpApp } from "./http/app.ts";
+import type { Http2Options } from "./http2/backend.ts";
 
 /** Options of a server: those of each connection, of admission, and limits on all of them. */
 export interface WebSocketServerOptions extends ConnectionOptions, AdmissionOptions, RoomOptions {}
@@ -31,6 +32,11 @@ export interface ServerListenOptions {
    * the head of the first request of each connection. Default: such requests get 426.
    */
   readonly http?: HttpApp;
+  /**
+   * HTTP/2 beside HTTP/1.1, chosen by ALPN; needs `tls`. Clients open many WebSockets in one
+   * connection (RFC 8441). Default false.
+   */
+  readonly http2?: boolean | Http2Options;
 }
 
 /** The current load of a server. */

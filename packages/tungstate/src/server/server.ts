@@ -6,8 +6,7 @@ import {
   PreparedMessage as ProtocolMessage,
 } from "@tungstate/protocol";
 import { argumentError, invalidOption } from "@tungstate/protocol/internal";
-import type { IncomingMessage, Server as HttpServer } from "node:http";
-import type { Server as HttpsServer } from "node:https";
+import type { IncomingMessage } from "node:http";
 import type { AddressInfo, ListenOptions } from "node:net";
 import type { Duplex } from "node:stream";
 import type { SecureContextOptions } from "node:tls";
@@ -25,6 +24,8 @@ import { Handshakes } from "./handshakes.ts";
 import type { PortHost } from "./http/port.ts";
 import { Ports } from "./http/ports.ts";
 import { routeUpgrades, type UpgradeTaker } from "./http/router.ts";
+import type { WebServer } from "./http/web-server.ts";
+import { checkStreams } from "./http2/announce.ts";
 import { Members } from "./members.ts";
 import {
   SERVER_OPTIONS,
@@ -35,6 +36,17 @@ import {
 } from "./options.ts";
 import { ServerEmitter } from "./server-emitter.ts";
 import { runStream, type StreamHandler } from "./stream.ts";
+
+/** Options of `attach`. */
+export interface AttachOptions {
+  /** The path of the handshakes to take. Default: `path` of the WebSocketServer. */
+  readonly path?: string;
+  /**
+   * Streams that a client may have open in one HTTP/2 session. Default: the setting of the server,
+   * or 1,000. The first WebSocketServer that is attached to a server determines it.
+   */
+  readonly maxConcurrentStreams?: number;
+}
 
 let reachArrivals: (server: WebSocketServer) => Arrivals;
 
@@ -80,6 +92,7 @@ export class WebSocketServer implements AsyncDisposable {
     this.#taker = {
       take: (request, socket, head) => void this.handleUpgrade(request, socket, head),
       accept: (handshake) => handshakes.acceptKnown(handshake),
+      acceptConnect: (opened) => handshakes.acceptConnect(opened),
       arrivals: handshakes,
     };
     const portHost: PortHost = {
@@ -135,21 +148,22 @@ export class WebSocketServer implements AsyncDisposable {
   }
 
   /**
-   * Takes the upgrade requests of a node:http or node:https server. Several WebSocketServers can
-   * share one, each with its `path`. A path that none of them has gets 404, unless the HTTP server
-   * has other upgrade listeners.
+   * Takes the WebSocket handshakes of a server of node:http, node:https or node:http2. Several
+   * WebSocketServers can share one, each with its `path`. A path that none of them has gets 404,
+   * unless the server has other listeners for handshakes.
    */
-  attach(server: HttpServer | HttpsServer, options: { readonly path?: string } = {}): this {
-    const { path = this.#admission.path } = options;
+  attach(server: WebServer, options: AttachOptions = {}): this {
+    const { path = this.#admission.path, maxConcurrentStreams } = options;
     if (typeof server?.on !== "function") {
       throw argumentError(
         TypeError,
-        `the argument of attach() must be a server of node:http or node:https, got ${describe(server)}`,
+        `the argument of attach() must be a server of node:http, node:https or node:http2, got ${describe(server)}`,
       );
     }
-    checkNames(options, { path: true });
+    checkNames(options, { path: true, maxConcurrentStreams: true });
     checkPath(path);
-    this.#attached.push(routeUpgrades(server, path, this.#taker));
+    checkStreams(maxConcurrentStreams);
+    this.#attached.push(routeUpgrades(server, path, this.#taker, maxConcurrentStreams));
     return this;
   }
 

@@ -1,6 +1,7 @@
 import type { Runtime } from "@tungstate/protocol";
-import { agreeToUpgrade, type AgreedUpgrade, argumentError, invalidOption } from "@tungstate/protocol/internal";
+import { argumentError, invalidOption } from "@tungstate/protocol/internal";
 import {
+  type Agreement,
   checkHeaders,
   chooseProtocol,
   type HeaderInput,
@@ -9,17 +10,17 @@ import {
   RequestHeadParser,
   type ServerExtension,
   type ServerHandshakeOptions,
-  type UpgradeRequest,
 } from "@tungstate/protocol";
 import { serverCompression } from "../../deflate/settings.ts";
 import { sha1, sha1Base64 } from "../../native/primitives.ts";
 import { type ConnectionSettings } from "../../connection/options.ts";
 import { isThenable, whenKnown } from "../../schedule/thenable.ts";
 import { type Decision, checkDecision } from "./decision.ts";
-import { SERVER_ERRORS, serverError } from "../errors.ts";
+import { serverError } from "../errors.ts";
 import { type AllowedHosts, HostPolicy } from "./hosts.ts";
 import { mayConnect, type OriginPolicy, parseOrigin } from "./origin.ts";
-import { RefusedError } from "./refused.ts";
+import { failedByApplication, RefusedError } from "./refused.ts";
+import type { OpeningRequest } from "../responder.ts";
 import { Proxies, type TrustedProxies } from "./proxies.ts";
 import { HandshakeRequest, type RequestOrigin } from "./request.ts";
 import { HEAD_LIMIT_OPTIONS } from "../../options/head-limits.ts";
@@ -80,7 +81,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/; // RFC 9110 §5.6.2
 
 export interface Admitted {
   readonly request: HandshakeRequest;
-  readonly accepted: AgreedUpgrade;
+  readonly accepted: Agreement;
 }
 
 /** Decides about well-formed requests. */
@@ -134,22 +135,22 @@ export class Admission {
    * Throws, or rejects with, a RefusedError. `signal` creates the signal that ends a wait for
    * `authorize`; it is called only if there is something to wait for.
    */
-  admit(upgrade: UpgradeRequest, from: RequestOrigin, signal: () => AbortSignal): Admitted | Promise<Admitted> {
+  admit(opening: OpeningRequest, from: RequestOrigin, signal: () => AbortSignal): Admitted | Promise<Admitted> {
     const { path } = this;
     const { origin = "same", authorize } = this.options;
-    const request = new HandshakeRequest(upgrade, from, this.proxies, authorize === undefined ? undefined : signal());
+    const request = new HandshakeRequest(opening, from, this.proxies, authorize === undefined ? undefined : signal());
     from.enter?.(request);
-    if (this.hosts?.allows(upgrade.host) === false) throw new RefusedError(serverError("HOST_REFUSED"));
+    if (this.hosts?.allows(opening.host) === false) throw new RefusedError(serverError("HOST_REFUSED"));
     if (path !== undefined && request.path !== path) throw new RefusedError(serverError("PATH_NOT_FOUND"));
     try {
-      const allowed = mayConnect(origin, upgrade, from.encrypted);
+      const allowed = mayConnect(origin, opening, from.encrypted);
       // most requests: there is nothing to wait for
-      if (allowed === true && authorize === undefined) return this.agree(upgrade, request, from.headers, true);
+      if (allowed === true && authorize === undefined) return this.agree(opening, request, from, true);
       const admitted = whenKnown(allowed, (may) => {
         if (may !== true)
           throw refused("ORIGIN_REFUSED", may === false ? undefined : `${ORIGIN_EXPECTED}, got ${describe(may)}`);
-        if (authorize === undefined) return this.agree(upgrade, request, from.headers, true);
-        return whenKnown(authorize(request), (decision) => this.agree(upgrade, request, from.headers, decision));
+        if (authorize === undefined) return this.agree(opening, request, from, true);
+        return whenKnown(authorize(request), (decision) => this.agree(opening, request, from, decision));
       });
       return admitted instanceof Promise ? admitted.catch(refuse) : admitted;
     } catch (error) {
@@ -158,9 +159,9 @@ export class Admission {
   }
 
   private agree(
-    upgrade: UpgradeRequest,
+    opening: OpeningRequest,
     request: HandshakeRequest,
-    given: HeaderInput | undefined,
+    { responder, headers: given }: RequestOrigin,
     decision: unknown,
   ): Admitted {
     const judgement = checkDecision(decision);
@@ -168,7 +169,7 @@ export class Admission {
     const { grant } = judgement;
     const protocol = grant.protocol ?? this.choose(request);
     const headers = given === undefined ? grant.headers : [...checkResponse(given), ...checkHeaders(grant.headers)];
-    return { request, accepted: agreeToUpgrade(upgrade, this.handshake, { protocol, headers }) };
+    return { request, accepted: responder.agree(opening, this.handshake, { protocol, headers }) };
   }
 
   private choose(request: HandshakeRequest): string | undefined {
@@ -206,22 +207,13 @@ function checkResponse(headers: HeaderInput): ReturnType<typeof checkHeaders> {
   try {
     return checkHeaders(headers, "the response's headers");
   } catch (error) {
-    throw failure("RESPONSE_FAILED", error);
+    throw failedByApplication("RESPONSE_FAILED", error);
   }
 }
 
 /** A hook threw, or returned something that cannot be sent. */
 function refuse(error: unknown): never {
-  throw error instanceof RefusedError ? error : failure("AUTHORIZE_FAILED", error);
-}
-
-/**
- * A mistake of the application: its details are in the error, not in the response to the client.
- */
-function failure(code: "AUTHORIZE_FAILED" | "RESPONSE_FAILED", cause: unknown): RefusedError {
-  const { status, text } = SERVER_ERRORS[code];
-  const detail = cause instanceof Error ? cause.message : describe(cause);
-  return new RefusedError(serverError(code, detail, { cause }), { status, body: `${text}\n` });
+  throw error instanceof RefusedError ? error : failedByApplication("AUTHORIZE_FAILED", error);
 }
 
 export function checkPath(path: unknown): void {

@@ -1,19 +1,22 @@
-import type { ExtensionOffer, HeaderFields, HeaderInput, UpgradeRequest } from "@tungstate/protocol";
+import type { ExtensionOffer, HeaderFields, HeaderInput } from "@tungstate/protocol";
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import type { Transport } from "../../transport/transport.ts";
+import type { OpeningRequest, Responder } from "../responder.ts";
 import type { Proxies } from "./proxies.ts";
 
 /** The origin of a handshake. */
 export interface RequestOrigin {
   readonly transport: Transport;
+  /** Answers it. */
+  readonly responder: Responder;
   /** Whether it came over TLS. */
   readonly encrypted: boolean;
   /** The request of node:http, if the handshake came through it. */
   readonly raw: IncomingMessage | undefined;
   /** Called with the request before anything is decided. Throws a RefusedError. */
   readonly enter?: (request: HandshakeRequest) => void;
-  /** Additional header fields of the 101. */
+  /** Additional header fields of the response. */
   readonly headers?: HeaderInput | undefined;
 }
 
@@ -46,7 +49,7 @@ export class HandshakeRequest {
   #address: string | undefined;
 
   constructor(
-    request: UpgradeRequest,
+    request: OpeningRequest,
     from: RequestOrigin,
     proxies: Proxies | undefined,
     signal: AbortSignal | undefined,

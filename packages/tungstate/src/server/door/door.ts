@@ -1,6 +1,6 @@
 import type { UpgradeHead } from "@tungstate/protocol";
-import { maxHeaderSize, type Server as HttpServer } from "node:http";
-import { Server as HttpsServer } from "node:https";
+import { maxHeaderSize, Server as HttpServer } from "node:http";
+import type { IncomingHttpHeaders, Http2Session, ServerHttp2Stream } from "node:http2";
 import { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import {
@@ -18,7 +18,11 @@ import { type Arrival, type Give, HandleArrival, SocketArrival } from "./arrival
 import type { Arrivals } from "./arrivals.ts";
 import { type Destination, FirstRequest, type HandshakeTaker, type Place } from "./first-request.ts";
 import { watchHead } from "./head-watch.ts";
-import { connectionEvent, giveStream, markPassed, wasPassed } from "./passed.ts";
+import { connectionEvent, speaksHttp1, type WebServer } from "../http/web-server.ts";
+import { Http2Streams } from "../http2/streams.ts";
+import type { StreamTaker } from "../http2/opened-stream.ts";
+import { isHttp2Server } from "../../native/http2-options.ts";
+import { giveStream, markPassed, wasPassed } from "./passed.ts";
 import { Securing } from "./securing.ts";
 
 /** The WebSocketServers that are attached to an HTTP server. */
@@ -30,6 +34,10 @@ export interface DoorOwner {
   arrivals(): Arrivals | undefined;
   /** Returns the function that accepts this handshake; undefined if it is for the HTTP server. */
   takerOf(head: UpgradeHead): HandshakeTaker | undefined;
+  /** Returns the function that takes handshakes over HTTP/2 on this path; undefined if none does. */
+  streamTakerOf(target: string): StreamTaker | undefined;
+  /** Streams that an HTTP/2 session may have. Default: as the server, or 1,000. */
+  readonly maxConcurrentStreams: number | undefined;
 }
 
 /**
@@ -37,7 +45,7 @@ export interface DoorOwner {
  * function stops that. Connections whose first request has not been read are then passed to the
  * HTTP server.
  */
-export function openDoor(server: HttpServer | HttpsServer, owner: DoorOwner): () => void {
+export function openDoor(server: WebServer, owner: DoorOwner): () => void {
   const door = new Door(server, owner);
   return () => door.close();
 }
@@ -52,46 +60,80 @@ export function openDoor(server: HttpServer | HttpsServer, owner: DoorOwner): ()
  * called.
  */
 class Door {
-  private readonly server: HttpServer | HttpsServer;
+  private readonly server: WebServer;
   private readonly owner: DoorOwner;
   private readonly requests = new Set<FirstRequest>();
   private readonly securing = new Securing(true);
   private readonly restore: (() => void)[] = [];
+  /** Of a server of node:http2. */
+  private readonly streams: Http2Streams | undefined;
+  private readonly speaksHttp1: boolean;
+  /** The place of a connection whose HTTP/2 session is about to begin. */
+  private secured: Place | undefined;
   private interception: Interception | undefined;
   /** The socket of a handle that is being passed to the server. */
   private given: { socket: Socket | undefined } | undefined;
   private destination: (Destination & { readonly arrivals: Arrivals; readonly give: Give<StreamHandle> }) | undefined;
 
-  constructor(server: HttpServer | HttpsServer, owner: DoorOwner) {
+  constructor(server: WebServer, owner: DoorOwner) {
     this.server = server;
     this.owner = owner;
+    this.streams = isHttp2Server(server) ? new Http2Streams(server, owner) : undefined;
+    this.speaksHttp1 = speaksHttp1(server);
     const emit = methodOf(server, "emit");
+    if (emit !== undefined) this.restore.push(replace(server, "emit", this.intercepting(emit)));
     const closeAllConnections = methodOf(server, "closeAllConnections");
-    this.restore.push(
-      replace(server, "emit", (event: string | symbol, ...args: unknown[]): boolean =>
-        this.takes(event, args[0]) ? true : Boolean(Reflect.apply(emit, server, [event, ...args])),
-      ),
-      replace(server, "closeAllConnections", () => {
-        for (const each of this.requests) each.terminate();
-        Reflect.apply(closeAllConnections, server, []);
-      }),
-    );
+    if (closeAllConnections !== undefined) {
+      this.restore.push(
+        replace(server, "closeAllConnections", () => {
+          for (const each of this.requests) each.terminate();
+          Reflect.apply(closeAllConnections, server, []);
+        }),
+      );
+    }
     if (server.listening) this.intercept();
   }
 
   close(): void {
     for (const each of this.restore) each();
     this.interception?.release();
+    this.streams?.close();
+  }
+
+  private intercepting(emit: Method): Method {
+    const { server } = this;
+    return (event, ...args) => {
+      if (this.takes(event, args)) return true;
+      try {
+        return Boolean(Reflect.apply(emit, server, [event, ...args]));
+      } finally {
+        // the connection has not become a session
+        if (event === "secureConnection") this.takeSecured()?.leave();
+      }
+    };
+  }
+
+  private takeSecured(): Place | undefined {
+    const { secured } = this;
+    this.secured = undefined;
+    return secured;
   }
 
   private intercept(): void {
-    if (this.server instanceof HttpsServer || this.owner.arrivals()?.settings.transport !== "auto") return;
-    this.interception = interceptAccepted(this.server, (handle) => this.takesHandle(handle));
+    const { server } = this;
+    if (!(server instanceof HttpServer) || this.owner.arrivals()?.settings.transport !== "auto") return;
+    this.interception = interceptAccepted(server, (handle) => this.takesHandle(handle));
   }
 
   /** Called for each event of the server. Returns true if its listeners must not be called now. */
-  private takes(event: string | symbol, subject: unknown): boolean {
+  private takes(event: unknown, args: readonly unknown[]): boolean {
+    const [subject] = args;
     if (event === "listening") this.intercept();
+    if (this.streams !== undefined && (event === "session" || event === "stream")) {
+      if (event === "stream") return this.streams.takes(...(args as StreamArguments));
+      this.streams.begin(subject as Http2Session, this.takeSecured());
+      return false;
+    }
     if (event !== "connection" && event !== "secureConnection") return false;
     if (!(subject instanceof Socket) || !readsAhead(subject)) return false;
     if (this.given !== undefined && event === "connection") {
@@ -105,6 +147,10 @@ class Door {
       return event === "connection" && !this.securing.begin(subject, arrivals, true);
     }
     const secured = event === "secureConnection" ? this.securing.end(subject as TLSSocket) : undefined;
+    if (!this.speaksHttp1 || isHttp2(subject)) {
+      this.secured = secured;
+      return false;
+    }
     const arrival = new SocketArrival(subject, arrivals.settings, (socket, bytes, since) => {
       giveStream(this.server, socket, bytes);
       if (since !== undefined) watchHead(socket, since, arrivals);
@@ -189,7 +235,7 @@ class Door {
       // its taker
       limits: { maxHeadSize: headSize, maxHeaders: Infinity, maxParts: Infinity },
       get timeout() {
-        const { headersTimeout, requestTimeout } = server;
+        const { headersTimeout = 0, requestTimeout = 0 } = server as Partial<HttpServer>;
         return Math.min(arrivals.timeout, headersTimeout || Infinity, requestTimeout || Infinity);
       },
       enforcesLimits: false,
@@ -203,23 +249,36 @@ class Door {
 }
 
 /** The option of that name, which the server keeps in a property. */
-function maxHeaderSizeOf(server: HttpServer | HttpsServer): number {
+function maxHeaderSizeOf(server: WebServer): number {
   const own: unknown = Reflect.get(server, "maxHeaderSize");
   return typeof own === "number" && own > 0 ? own : maxHeaderSize;
 }
 
-function methodOf(
-  server: HttpServer | HttpsServer,
-  key: "emit" | "closeAllConnections",
-): (...args: unknown[]) => unknown {
-  return Reflect.get(server, key) as (...args: unknown[]) => unknown;
+type Method = (...args: unknown[]) => unknown;
+
+/** The arguments of a \`stream\` event. */
+type StreamArguments = [
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: readonly string[],
+];
+
+/** Whether the client of a TLS socket has agreed on HTTP/2. */
+function isHttp2(socket: Socket): boolean {
+  return "alpnProtocol" in socket && socket.alpnProtocol === "h2";
+}
+
+function methodOf(server: WebServer, key: "emit" | "closeAllConnections"): Method | undefined {
+  const method: unknown = Reflect.get(server, key);
+  return typeof method === "function" ? (method as Method) : undefined;
 }
 
 /**
  * Sets a method of a server; returns a function that restores it, unless other code has set it
  * meanwhile.
  */
-function replace(server: HttpServer | HttpsServer, key: "emit" | "closeAllConnections", value: unknown): () => void {
+function replace(server: WebServer, key: "emit" | "closeAllConnections", value: unknown): () => void {
   const own = Object.getOwnPropertyDescriptor(server, key);
   Reflect.set(server, key, value);
   return () => {

@@ -17,6 +17,7 @@ import { Securing } from "../door/securing.ts";
 import { serverError } from "../errors.ts";
 import type { HttpBackend } from "./backend.ts";
 import { onHandover } from "./handover.ts";
+import type { Http2Backend } from "../http2/backend.ts";
 import { changedTls, portOptions } from "./tls.ts";
 
 /** The owner of a port. */
@@ -30,6 +31,9 @@ export interface PortHost {
   onError(error: unknown): void;
 }
 
+const HTTP_1 = ["http/1.1"];
+const HTTP_1_OR_2 = ["h2", ...HTTP_1];
+
 /** A port or a Unix socket that a server listens on. */
 export class Port {
   private readonly host: PortHost;
@@ -37,6 +41,7 @@ export class Port {
   /** With TLS: the same server, and its options. */
   private tls: { readonly server: TlsServer; options: TlsOptions } | undefined;
   readonly http: HttpBackend | undefined;
+  private readonly sessions: Http2Backend | undefined;
   private readonly securing = new Securing(false);
   private interception: Interception | undefined;
   /** The socket of a handle that is being given to the HTTP server. */
@@ -50,8 +55,14 @@ export class Port {
    * `http` gets requests that are not WebSocket handshakes. Throws INVALID_ARGUMENT for unusable
    * keys and certificates.
    */
-  constructor(host: PortHost, tls: TlsOptions | undefined, http: HttpBackend | undefined) {
+  constructor(
+    host: PortHost,
+    tls: TlsOptions | undefined,
+    http: HttpBackend | undefined,
+    sessions: Http2Backend | undefined,
+  ) {
     this.host = host;
+    this.sessions = sessions;
     this.http = http;
     this.server = tls === undefined ? this.plainServer() : this.tlsServer(tls);
   }
@@ -70,6 +81,11 @@ export class Port {
   private pass(socket: Socket, secured: Place | undefined): void {
     const { http, host } = this;
     this.track(socket);
+    if (this.sessions !== undefined && "alpnProtocol" in socket && socket.alpnProtocol === "h2") {
+      secured?.leave();
+      this.sessions.open(socket);
+      return;
+    }
     if (http === undefined) {
       secured?.leave();
       host.onSocket(socket);
@@ -118,7 +134,7 @@ export class Port {
 
   private tlsServer(options: TlsOptions): NetServer {
     const { arrivals } = this.host;
-    const server = createTlsServer({ handshakeTimeout: arrivals.timeout, ...portOptions(options) });
+    const server = createTlsServer({ handshakeTimeout: arrivals.timeout, ...this.portOptions(options) });
     this.tls = { server, options };
     server.on("connection", (socket: Socket) => void this.securing.begin(socket, arrivals, this.http !== undefined));
     server.on("secureConnection", (socket) => this.pass(socket, this.securing.end(socket)));
@@ -166,6 +182,10 @@ export class Port {
     return this.tls !== undefined;
   }
 
+  private portOptions(tls: TlsOptions): TlsOptions {
+    return portOptions(tls, this.sessions === undefined ? HTTP_1 : HTTP_1_OR_2);
+  }
+
   /**
    * Checks changed TLS options; options that are left out stay as they are. Returns a function that
    * applies them. Throws INVALID_ARGUMENT for unusable ones, and NOT_SUPPORTED on Bun.
@@ -181,7 +201,7 @@ export class Port {
       );
     }
     const changed = changedTls(tls.options, changes);
-    const options = portOptions(changed);
+    const options = this.portOptions(changed);
     return () => {
       tls.server.setSecureContext(options);
       tls.options = changed;

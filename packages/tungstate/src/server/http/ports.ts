@@ -1,14 +1,18 @@
 import { protocolError } from "@tungstate/protocol";
-import { argumentError } from "@tungstate/protocol/internal";
+import { argumentError, invalidOption } from "@tungstate/protocol/internal";
 import type { Server as HttpServer } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import type { AddressInfo, ListenOptions } from "node:net";
 import type { SecureContextOptions } from "node:tls";
+import { describe } from "../../options/describe.ts";
+import { hasOnly } from "../../options/plain-object.ts";
 import type { ServerListenOptions } from "../options.ts";
 import { httpServerOf } from "./app.ts";
 import { HttpBackend } from "./backend.ts";
 import { Port, type PortHost } from "./port.ts";
-import { handshakeTakerOf, routeUpgrades, takerOf, type UpgradeTaker } from "./router.ts";
+import { checkStreams } from "../http2/announce.ts";
+import { Http2Backend, type Http2Options } from "../http2/backend.ts";
+import { handshakeTakerOf, routeUpgrades, shareRoutes, takerOf, type UpgradeTaker } from "./router.ts";
 
 /** The ports of a server, and the HTTP servers behind them. */
 export class Ports {
@@ -16,6 +20,8 @@ export class Ports {
   private readonly path: string | undefined;
   private readonly taker: UpgradeTaker;
   private readonly ports = new Set<Port>();
+  /** Of ports with HTTP/2. */
+  private readonly sessions = new Set<Http2Backend>();
   private readonly backends = new Map<HttpServer | HttpsServer, HttpBackend>();
   private closing = false;
 
@@ -33,17 +39,20 @@ export class Ports {
 
   /** Does what `WebSocketServer.listen` says. */
   async listen(options: ListenOptions & ServerListenOptions): Promise<AddressInfo | string> {
-    const { tls, http: app, ...where } = options;
+    const { tls, http: app, http2, ...where } = options;
+    const http2Options = checkHttp2(http2, tls !== undefined);
     this.checkNotClosed();
     const httpServer = app === undefined ? undefined : await httpServerOf(app);
     this.checkNotClosed(); // an application may need time to get ready
     const http = httpServer === undefined ? undefined : this.backendOf(httpServer, tls !== undefined);
+    const sessions = http2Options === undefined ? undefined : this.sessionsOf(http, http2Options);
     try {
-      const port = new Port(this.host, tls, http);
+      const port = new Port(this.host, tls, http, sessions);
       this.ports.add(port);
       return await port.listen(where, () => this.ports.delete(port));
     } catch (error) {
       if (![...this.ports].some((port) => port.http === http)) await http?.close();
+      if (sessions !== undefined && this.sessions.delete(sessions)) await sessions.close();
       throw error;
     }
   }
@@ -80,6 +89,16 @@ export class Ports {
     return backend;
   }
 
+  private sessionsOf(http: HttpBackend | undefined, options: Http2Options): Http2Backend {
+    const sessions = new Http2Backend(this.host.arrivals, http?.server, options, (server, streams) =>
+      http === undefined
+        ? routeUpgrades(server, undefined, this.taker, streams)
+        : shareRoutes(server, http.server, streams),
+    );
+    this.sessions.add(sessions);
+    return sessions;
+  }
+
   /** Does what `WebSocketServer.setTls` says. */
   setTls(changes: SecureContextOptions): void {
     const ports = [...this.ports].filter(({ secure }) => secure);
@@ -96,7 +115,7 @@ export class Ports {
    * `timeout` ms they are destroyed.
    */
   async close(timeout: number): Promise<void> {
-    const backends = [...this.backends.values()];
+    const backends = [...this.backends.values(), ...this.sessions];
     const stopped = [...this.ports, ...backends].map((each) => each.close());
     this.closing = true;
     // connections end in time by themselves, HTTP requests do not
@@ -107,5 +126,24 @@ export class Ports {
     cancel();
   }
 }
+
+/**
+ * Returns the options of HTTP/2; undefined without it. Throws INVALID_ARGUMENT for unusable ones.
+ */
+function checkHttp2(http2: unknown, tls: boolean): Http2Options | undefined {
+  if (http2 === undefined || http2 === false) return undefined;
+  if (http2 !== true && !hasOnly<Http2Options>(http2, HTTP2_OPTIONS)) {
+    throw invalidOption("http2", "true, false or { maxConcurrentStreams? }", http2, describe(http2));
+  }
+  const options = http2 === true ? {} : http2;
+  checkStreams(options.maxConcurrentStreams);
+  if (tls) return options;
+  throw argumentError(
+    TypeError,
+    "http2 needs tls: for HTTP/2 without TLS, attach() to a server of http2.createServer()",
+  );
+}
+
+const HTTP2_OPTIONS: ReadonlySet<unknown> = new Set<keyof Http2Options>(["maxConcurrentStreams"]);
 
 const ignore = (): void => undefined;

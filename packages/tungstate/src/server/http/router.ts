@@ -1,5 +1,5 @@
-import { type IncomingMessage, Server as HttpServer } from "node:http";
-import { Server as HttpsServer } from "node:https";
+import type { IncomingMessage } from "node:http";
+import type { Http2Server } from "node:http2";
 import type { Duplex } from "node:stream";
 import {
   formatResponse,
@@ -19,7 +19,9 @@ import { behindResponses } from "./earlier-responses.ts";
 import { serverError } from "../errors.ts";
 import { sayAndEnd } from "../say-and-end.ts";
 import { handOver } from "./handover.ts";
+import type { StreamTaker } from "../http2/opened-stream.ts";
 import { chooseUpgrades } from "./upgrade-choice.ts";
+import { isWebServer, type WebServer } from "./web-server.ts";
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
@@ -29,6 +31,8 @@ export interface UpgradeTaker {
   readonly take: UpgradeHandler;
   /** Takes a handshake that is the first request of its connection. Default: node:http reads it. */
   readonly accept?: HandshakeTaker;
+  /** Takes a handshake over HTTP/2. Default: the server gets it. */
+  readonly acceptConnect?: StreamTaker;
   /** The limits of connections whose request is not known yet. */
   readonly arrivals?: Arrivals;
   /**
@@ -43,22 +47,24 @@ interface Routes {
   /** Returns whether a request becomes an upgrade here. */
   wants(request: IncomingMessage): boolean;
   /** Opens the door of the server, once it has a taker. */
-  readonly open: () => void;
+  readonly open: (maxConcurrentStreams: number | undefined) => void;
   /** Takes the listener off the server. */
   readonly remove: () => void;
 }
 
 /** One upgrade listener per server, however many share it, so that exactly one of them answers. */
-const routesOf = new WeakMap<HttpServer | HttpsServer, Routes>();
+const routesOf = new WeakMap<WebServer, Routes>();
 
 /**
  * Sends the requests for an upgrade to WebSocket on a path (undefined: on every path that has no
- * other taker) to `taker`. The function returned ends that.
+ * other taker) to `taker`. The function returned ends that. `maxConcurrentStreams`: of HTTP/2
+ * sessions; the first taker of a server determines it.
  */
 export function routeUpgrades(
-  server: HttpServer | HttpsServer,
+  server: WebServer,
   path: string | undefined,
   taker: UpgradeTaker,
+  maxConcurrentStreams?: number,
 ): () => void {
   const routes = routesOf.get(server) ?? listenTo(server);
   const { byPath } = routes;
@@ -68,7 +74,7 @@ export function routeUpgrades(
       `another WebSocketServer already accepts upgrades for ${path ?? "every path"}: use another path`,
     );
   byPath.set(path, taker);
-  routes.open();
+  routes.open(maxConcurrentStreams);
   return () => {
     byPath.delete(path);
     if (byPath.size > 0) return;
@@ -82,7 +88,7 @@ export function routeUpgrades(
  * `main` would emit `upgrade` for. The others are ordinary requests, as on `main`. The function
  * returned ends that.
  */
-export function choosePassedOn(server: HttpServer | HttpsServer, main: HttpServer | HttpsServer): () => void {
+export function choosePassedOn(server: WebServer, main: WebServer): () => void {
   const wanted = (request: IncomingMessage): boolean => {
     const routes = routesOf.get(main);
     return main.listenerCount("upgrade") > (routes === undefined ? 0 : 1) || routes?.wants(request) === true;
@@ -96,8 +102,17 @@ export function choosePassedOn(server: HttpServer | HttpsServer, main: HttpServe
   };
 }
 
+/**
+ * Sends the handshakes of an HTTP/2 server without listeners of its own to those who take them on
+ * `main`. The function returned ends that.
+ */
+export function shareRoutes(server: Http2Server, main: WebServer, maxConcurrentStreams: number): () => void {
+  const byPath = routesOf.get(main)?.byPath ?? new Map<undefined, UpgradeTaker>();
+  return doorOf(server, main, byPath, maxConcurrentStreams);
+}
+
 /** Returns who has this path, or all others if it is undefined. */
-export function takerOf(server: HttpServer | HttpsServer, path: string | undefined): UpgradeTaker | undefined {
+export function takerOf(server: WebServer, path: string | undefined): UpgradeTaker | undefined {
   return routesOf.get(server)?.byPath.get(path);
 }
 
@@ -105,10 +120,7 @@ export function takerOf(server: HttpServer | HttpsServer, path: string | undefin
  * Returns who accepts a handshake that is the first request of its connection; undefined if
  * node:http should read it.
  */
-export function handshakeTakerOf(
-  server: HttpServer | HttpsServer,
-  { target }: UpgradeHead,
-): HandshakeTaker | undefined {
+export function handshakeTakerOf(server: WebServer, { target }: UpgradeHead): HandshakeTaker | undefined {
   const byPath = routesOf.get(server)?.byPath;
   return (byPath?.get(pathOf(target)) ?? byPath?.get(undefined))?.accept;
 }
@@ -120,7 +132,7 @@ function pathOf(target: string): string {
   return query < 0 ? url : url.slice(0, query);
 }
 
-function listenTo(server: HttpServer | HttpsServer): Routes {
+function listenTo(server: WebServer): Routes {
   const byPath = new Map<string | undefined, UpgradeTaker>();
   const find = ({ url = "" }: IncomingMessage): UpgradeTaker | undefined =>
     byPath.get(pathOf(url)) ?? byPath.get(undefined);
@@ -139,7 +151,8 @@ function listenTo(server: HttpServer | HttpsServer): Routes {
   const routes = {
     byPath,
     wants: wanted,
-    open: () => void (closeDoor ??= doorOf(server, server, byPath)),
+    open: (maxConcurrentStreams: number | undefined) =>
+      void (closeDoor ??= doorOf(server, server, byPath, maxConcurrentStreams)),
     remove: () => {
       release?.();
       closeDoor?.();
@@ -152,11 +165,12 @@ function listenTo(server: HttpServer | HttpsServer): Routes {
 
 /** Opens the door of a server to the takers of `main`. Returns a function that closes it. */
 function doorOf(
-  server: HttpServer | HttpsServer | object,
-  main: HttpServer | HttpsServer,
+  server: WebServer | object,
+  main: WebServer,
   byPath: ReadonlyMap<string | undefined, UpgradeTaker>,
+  maxConcurrentStreams?: number,
 ): () => void {
-  if (!(server instanceof HttpServer || server instanceof HttpsServer)) return () => undefined;
+  if (!isWebServer(server)) return () => undefined;
   return openDoor(server, {
     // of several servers, the one that was attached first
     arrivals() {
@@ -165,6 +179,8 @@ function doorOf(
     },
     // other `upgrade` listeners receive the requests for our paths too
     takerOf: (head) => (main.listenerCount("upgrade") > 1 ? undefined : handshakeTakerOf(main, head)),
+    streamTakerOf: (target) => (byPath.get(pathOf(target)) ?? byPath.get(undefined))?.acceptConnect,
+    maxConcurrentStreams,
   });
 }
 

@@ -6,14 +6,14 @@ import { openSecureContext } from "../../native/secure-context.ts";
 
 /**
  * Returns the options of a TLS port, with defaults for WebSocket servers: no renegotiation, and
- * HTTP/1.1 by ALPN (RFC 7301 §3.2: a client that offers only other protocols gets an alert).
+ * `protocols` by ALPN (RFC 7301 §3.2: a client that offers only other protocols gets an alert).
  * Processes with the same options have the same session context. (Node derives its default from the
  * command line: other processes would reject the tickets, even with the same `ticketKeys`.) Throws
  * INVALID_ARGUMENT for keys and certificates that OpenSSL cannot use.
  */
-export function portOptions(tls: TlsOptions): TlsOptions {
+export function portOptions(tls: TlsOptions, protocols: string[]): TlsOptions {
   const options = {
-    ALPNProtocols: ["http/1.1"],
+    ALPNProtocols: protocols,
     sessionIdContext: sessionContext(tls),
     ...tls,
     // a new handshake in the middle of a connection (TLS 1.2) is work that any client could ask

@@ -1,6 +1,7 @@
-import { IncomingMessage, type Server as HttpServer } from "node:http";
-import type { Server as HttpsServer } from "node:https";
+import { IncomingMessage, Server as HttpServer } from "node:http";
 import { Socket } from "node:net";
+import { isHttp2Server } from "../../native/http2-options.ts";
+import type { WebServer } from "./web-server.ts";
 
 /** Returns whether a request for an upgrade becomes an `upgrade` event. */
 type Choice = (request: IncomingMessage) => boolean;
@@ -12,7 +13,7 @@ type Choice = (request: IncomingMessage) => boolean;
  * the protocol, as soon as there is one listener.) The function returned ends that. Undefined, and
  * nothing changed, where this version of Node has no way to do it.
  */
-export function chooseUpgrades(server: HttpServer | HttpsServer, wanted: Choice): (() => void) | undefined {
+export function chooseUpgrades(server: WebServer, wanted: Choice): (() => void) | undefined {
   let active = true;
   const others: ListenerCount = (event) => server.listenerCount(event) - (active && event === "upgrade" ? 1 : 0);
   const whileActive: Choice = (request) => active && wanted(request);
@@ -31,11 +32,7 @@ type ListenerCount = (event: string) => number;
  * By the server option `shouldUpgradeCallback`, which the server keeps in a property of that name:
  * Node 22.21, 24.9 and later.
  */
-function chooseByCallback(
-  server: HttpServer | HttpsServer,
-  wanted: Choice,
-  others: ListenerCount,
-): (() => void) | undefined {
+function chooseByCallback(server: WebServer, wanted: Choice, others: ListenerCount): (() => void) | undefined {
   const before: unknown = Reflect.get(server, "shouldUpgradeCallback");
   if (typeof before !== "function") return undefined;
   // without the option it asks its server whether there are listeners
@@ -49,16 +46,37 @@ function chooseByCallback(
  * exists (its option is `IncomingMessage`). node:http sets `upgrade` of a request once its head is
  * read; its next step depends on what it then reads there.
  */
-function chooseByRequest(
-  server: HttpServer | HttpsServer,
-  wanted: Choice,
-  others: ListenerCount,
-): (() => void) | undefined {
-  const key = Object.getOwnPropertySymbols(server).find(({ description }) => description === "IncomingMessage");
+function chooseByRequest(server: WebServer, wanted: Choice, others: ListenerCount): (() => void) | undefined {
+  const choice: Choice = (request) => wanted(request) || others("upgrade") > 0;
+  if (isHttp2Server(server)) return chooseByAssignment(server, choice);
+  const key = keyOfRequestClass(server);
   const before: unknown = key === undefined ? undefined : Reflect.get(server, key);
   if (key === undefined || !isRequestClass(before)) return undefined;
-  const choosing = choosingClass(before, (request) => wanted(request) || others("upgrade") > 0);
+  const choosing = choosingClass(before, choice);
   return choosing === undefined ? undefined : replace(server, key, choosing);
+}
+
+function keyOfRequestClass(server: WebServer): symbol | undefined {
+  return Object.getOwnPropertySymbols(server).find(({ description }) => description === "IncomingMessage");
+}
+
+/**
+ * As `chooseByRequest` for a server of node:http2, which sets the class anew for each connection of
+ * HTTP/1.1.
+ */
+function chooseByAssignment(server: WebServer, choice: Choice): (() => void) | undefined {
+  const key = keyOfRequestClass(new HttpServer());
+  let given: RequestClass = IncomingMessage;
+  let choosing = choosingClass(given, choice);
+  if (key === undefined || choosing === undefined) return undefined;
+  const assign = (value: unknown): void => {
+    if (!isRequestClass(value) || value === given) return;
+    given = value;
+    choosing = choosingClass(value, choice) ?? value;
+  };
+  assign(Reflect.get(server, key));
+  Object.defineProperty(server, key, { configurable: true, get: () => choosing, set: assign });
+  return () => Object.defineProperty(server, key, { value: given, writable: true });
 }
 
 type RequestClass = new (socket: Socket) => IncomingMessage;
@@ -103,7 +121,7 @@ function settle(request: IncomingMessage, value: boolean): boolean {
 }
 
 /** Sets a property; returns a function that restores it, unless other code has set it meanwhile. */
-function replace(server: HttpServer | HttpsServer, key: PropertyKey, value: unknown): () => void {
+function replace(server: WebServer, key: PropertyKey, value: unknown): () => void {
   const own = Object.getOwnPropertyDescriptor(server, key);
   Reflect.set(server, key, value);
   return () => {

@@ -1,0 +1,43 @@
+import type { Http2Session } from "node:http2";
+import { type SharedSession, sharedSession } from "../../http2/session.ts";
+import type { Clock } from "../../schedule/clock.ts";
+import { type Deadlines, NOWHERE, type Timed } from "../../schedule/deadlines.ts";
+
+const INTERVAL = 30_000; // ms between two PING frames
+
+/**
+ * Ends a session that does not answer a PING for 30 s. That is so if its host has vanished, and if
+ * nghttp2 has ended the session because of a violation: it then sends GOAWAY and reads no more, and
+ * node:http2 keeps the session and its socket open.
+ */
+export class SessionWatch implements Timed {
+  deadline: number;
+  slot = NOWHERE; // as a Timed
+  private readonly shared: SharedSession;
+  private readonly clock: Clock;
+  private readonly deadlines: Deadlines;
+  /** The answers that had come at the last deadline. */
+  private answers = 0;
+
+  constructor(session: Http2Session, { clock, deadlines }: { readonly clock: Clock; readonly deadlines: Deadlines }) {
+    this.shared = sharedSession(session);
+    this.clock = clock;
+    this.deadlines = deadlines;
+    this.deadline = clock.now() + INTERVAL;
+    deadlines.watch(this);
+    session.once("close", () => deadlines.forget(this));
+  }
+
+  onDeadline(): void {
+    const { shared, clock } = this;
+    const { session } = shared;
+    if (session.destroyed) return;
+    if (!shared.ping() && shared.answers === this.answers) {
+      session.destroy();
+      return;
+    }
+    this.answers = shared.answers;
+    this.deadline = clock.now() + INTERVAL;
+    this.deadlines.watch(this);
+  }
+}
