@@ -11,7 +11,7 @@ import type { DiagnosticsChannels } from "../../src/server/diagnostics.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { WebSocket } from "../../src/web/websocket.ts";
 import { clientRoutes } from "../support/client-routes.ts";
-import { routes } from "../support/routes.ts";
+import { routesOfAllVersions as routes } from "../support/routes.ts";
 import { serve } from "../support/server.ts";
 import { until } from "../support/until.ts";
 

@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
-import { routes } from "../support/routes.ts";
+import { routesOfAllVersions as routes } from "../support/routes.ts";
 
 const PROGRAM = fileURLToPath(new URL("../support/ignored-promises.ts", import.meta.url));
 

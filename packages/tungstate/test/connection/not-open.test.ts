@@ -7,7 +7,7 @@ import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { withConnected } from "../support/connected.ts";
 import { kinds } from "../support/pairs.ts";
-import { routes } from "../support/routes.ts";
+import { routesOfAllVersions as routes } from "../support/routes.ts";
 import { turns } from "../support/server.ts";
 
 const NOT_OPEN = { name: "WebSocketError", code: "NOT_OPEN" };

@@ -3,7 +3,7 @@ import { describe, test, type TestContext } from "node:test";
 import { HandshakeRejectedError } from "../../src/client/client.ts";
 import type { ConnectOptions } from "../../src/client/connect.ts";
 import type { WebSocketServerOptions } from "../../src/server/options.ts";
-import { type Route, routes, type RouteServer } from "../support/routes.ts";
+import { type Route, routesOfAllVersions as routes, type RouteServer } from "../support/routes.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { turns } from "../support/server.ts";
 

@@ -4,7 +4,7 @@ import { accept } from "../../src/server/accept.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
-import { type Cleanup, routes } from "./routes.ts";
+import { type Cleanup, routesOfAllVersions as routes } from "./routes.ts";
 import { turns } from "./server.ts";
 
 // A program for tests: makes every call whose promise a caller may ignore, on connections in every

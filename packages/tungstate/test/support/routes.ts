@@ -5,6 +5,7 @@ import fastify from "fastify";
 import { Hono } from "hono";
 import { once } from "node:events";
 import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
+import { createServer as createHttp2Server, type Http2Session } from "node:http2";
 import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
 import { type AddressInfo, connect as connectTcp, createServer, type Server as NetServer, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
@@ -19,6 +20,7 @@ import { accept } from "../../src/server/accept.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
 import type { WebSocketServerOptions } from "../../src/server/options.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
+import type { HttpVersion } from "../../src/transport/route.ts";
 import { selfSigned } from "./pairs.ts";
 import { Raw } from "./raw.ts";
 
@@ -40,10 +42,13 @@ export class RouteServer {
   readonly accepted: WebSocketConnection[] = [];
   readonly refused: WebSocketError[] = [];
   readonly errors: unknown[] = [];
+  /** Over HTTP/2 `raw` is not available. */
+  private readonly httpVersion: HttpVersion;
   private wake: (() => void) | undefined;
 
-  constructor(port: number, server: WebSocketServer | undefined, secure: boolean) {
+  constructor(port: number, server: WebSocketServer | undefined, secure: boolean, httpVersion: HttpVersion = "1.1") {
     this.port = port;
+    this.httpVersion = httpVersion;
     this.server = server;
     this.secure = secure;
     server?.on("connection", (connection) => this.onAccepted(connection));
@@ -67,7 +72,7 @@ export class RouteServer {
 
   connect(options: ConnectOptions = {}): Promise<WebSocketConnection> {
     const tls = this.secure ? { tls: { ca: selfSigned().cert } } : {};
-    return connect(this.url, { proxy: false, ...tls, ...options });
+    return connect(this.url, { proxy: false, httpVersion: this.httpVersion, ...tls, ...options });
   }
 
   /** A client that sends bytes. Closed when the test ends. */
@@ -126,6 +131,27 @@ async function listen(t: Cleanup, options: WebSocketServerOptions, handler: Hand
   endWith(t, server);
   const { port } = (await server.listen(secure ? { tls: selfSigned() } : {})) as AddressInfo;
   return new RouteServer(port, server, secure);
+}
+
+async function listenHttp2(t: Cleanup, options: WebSocketServerOptions, handler: Handler) {
+  const server = new WebSocketServer(options).on("connection", handler);
+  endWith(t, server);
+  const { port } = (await server.listen({ tls: selfSigned(), http2: true })) as AddressInfo;
+  return new RouteServer(port, server, true, "2");
+}
+
+async function attachHttp2(t: Cleanup, options: WebSocketServerOptions, handler: Handler) {
+  const http = createHttp2Server();
+  const server = new WebSocketServer(options).on("connection", handler).attach(http);
+  const sessions = new Set<Http2Session>();
+  http.on("session", (session) => void sessions.add(session));
+  t.after(async () => {
+    for (const connection of server.connections) connection.terminate();
+    await server.close();
+    for (const session of sessions) session.destroy();
+    await new Promise((resolve) => http.close(resolve));
+  });
+  return new RouteServer(await listening(http), server, false, "2");
 }
 
 async function attach(t: Cleanup, options: WebSocketServerOptions, handler: Handler, http: HttpServer | HttpsServer) {
@@ -200,7 +226,7 @@ async function acceptStreams(t: Cleanup, options: WebSocketServerOptions, handle
   return served;
 }
 
-/** All routes into a server, with options and a handler. */
+/** All routes over HTTP/1.1 into a server, with options and a handler. */
 export const routes: readonly Route[] = [
   { name: "a port of its own", start: (t, options = {}, handler = nothing) => listen(t, options, handler, false) },
   {
@@ -221,3 +247,15 @@ export const routes: readonly Route[] = [
   { name: "Hono", start: (t, options = {}, handler = nothing) => startHono(t, options, handler) },
   { name: "accept", start: (t, options = {}, handler = nothing) => acceptStreams(t, options, handler) },
 ];
+
+/** The routes over HTTP/2. */
+const http2Routes: readonly Route[] = [
+  {
+    name: "a port of its own with HTTP/2",
+    start: (t, options = {}, handler = nothing) => listenHttp2(t, options, handler),
+  },
+  { name: "attach to node:http2", start: (t, options = {}, handler = nothing) => attachHttp2(t, options, handler) },
+];
+
+/** All routes into a server, those over HTTP/2 included: their servers have no `raw`. */
+export const routesOfAllVersions: readonly Route[] = [...routes, ...http2Routes];
