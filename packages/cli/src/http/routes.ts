@@ -88,11 +88,16 @@ export const UPGRADE_REQUIRED = textAnswer(426, "this is a WebSocket; ask for an
   "sec-websocket-version": "13",
 });
 
+/** RFC 9113 §8.2.2: a message of HTTP/2 has no fields that belong to one connection. */
+function withoutUpgrade({ connection: _, upgrade: __, ...rest }: Answer["headers"]): Answer["headers"] {
+  return rest;
+}
+
 function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Answer): void {
   if (response.headersSent || response.destroyed) return;
   // RFC 9110 §8.6: a 304 without a body needs no Content-Length
   const length = body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
-  response.writeHead(status, { ...headers, ...length });
+  response.writeHead(status, { ...(request.httpVersionMajor >= 2 ? withoutUpgrade(headers) : headers), ...length });
   response.end(request.method === "HEAD" ? undefined : body);
   limitUnreadBody(request);
 }

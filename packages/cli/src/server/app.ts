@@ -188,7 +188,7 @@ export async function startApp({ config, log: serveLog, stores, siblings }: AppO
   let { port } = config;
   try {
     if (siblings === undefined) {
-      const tls = certificate === undefined ? {} : { tls: tlsOptions(certificate, undefined) };
+      const tls = certificate === undefined ? {} : { tls: tlsOptions(certificate, undefined), http2: config.http2 };
       port = await listenOnAll(config.host, port, async (where, wanted) => {
         const address = await chat.listen({ host: where, port: wanted, http, ...tls });
         return typeof address === "string" ? { address, port: wanted } : address;

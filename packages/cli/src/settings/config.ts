@@ -54,5 +54,8 @@ export function resolveConfig(settings: ServeSettings): {
     else certificate = read.certificate;
   } else if (tlsCert !== undefined) problems.push("--tls-cert requires --tls-key, the private key of the certificate");
   else if (tlsKey !== undefined) problems.push("--tls-key requires --tls-cert, the certificate of the key");
+  if (settings.http2 && tlsCert === undefined) problems.push("--http2 requires --tls-cert and --tls-key");
+  if (settings.http2 && settings.workers > 1)
+    problems.push("--http2 requires --workers 1: workers speak HTTP/1.1 only");
   return { config: { ...settings, tokenKeys: tokens.keys, redisOptions: redis.redisOptions, certificate }, problems };
 }

@@ -69,6 +69,7 @@ export function readSettings(flags: Flags, environment: Environment): ReadSettin
     drain: take("drain") ?? 0,
     tlsCert: take("tlsCert"),
     tlsKey: take("tlsKey"),
+    http2: take("http2") ?? false,
     redis: take("redis") ?? [],
     redisPrefix: take("redisPrefix") ?? "",
     redisTimeout: take("redisTimeout"),

@@ -17,6 +17,7 @@ export interface ServeSettings {
   readonly drain: number;
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;
+  readonly http2: boolean;
   readonly redis: readonly string[];
   readonly redisPrefix: string;
   /** Milliseconds. */
@@ -143,6 +144,7 @@ export const SETTINGS: { readonly [N in Name]: Setting<Exclude<ServeSettings[N],
     argument: "<file>",
     help: "private key of the certificate, in PEM; SIGHUP reads both files again",
   },
+  http2: { kind: flag, help: "with --tls-cert: take HTTP/2 beside HTTP/1.1, for pages and WebSockets" },
   redis: {
     kind: texts,
     argument: "<url>",

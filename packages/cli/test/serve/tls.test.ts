@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  connect as connectHttp2,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+  type OutgoingHttpHeaders,
+} from "node:http2";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -136,12 +143,45 @@ for (const workers of ["1", "2"]) {
   });
 }
 
+test("serve --http2 has the page and all WebSockets over HTTP/2", async (t) => {
+  const { cert, key } = files;
+  await using server = await Server.start("--tls-cert", cert, "--tls-key", key, "--http2");
+  const tls = { ca: first.toString() };
+  const session = connectHttp2(server.url, tls);
+  t.after(() => session.destroy());
+  const status = async (fields: OutgoingHttpHeaders): Promise<number | undefined> => {
+    const request = session.request(fields).resume();
+    const [{ ":status": code }] = (await once(request, "response")) as [IncomingHttpHeaders & IncomingHttpStatusHeader];
+    return code;
+  };
+  assert.equal(await status({ ":path": "/" }), 200);
+  assert.equal(await status({ ":path": "/health" }), 200);
+  assert.equal(await status({ ":path": "/echo" }), 426);
+  assert.equal(await status({ ":path": "/", ":authority": "evil.example" }), 421);
+  for (const path of ["/ws", "/echo"]) {
+    const connection = await connect(server.ws(path), { tls, httpVersion: "2" });
+    assert.equal(await echo(connection, "hello"), "hello");
+    await connection.close();
+  }
+  const old = await connect(server.ws("/echo"), { tls });
+  assert.equal(await echo(old, "hello"), "hello");
+  session.close();
+  server.child.kill("SIGTERM");
+  assert.equal((await old.closed).code, 1001);
+  assert.deepEqual(await server.exited, { code: 0, signal: null });
+});
+
 test("prints all problems of the certificate files", async () => {
   const { cert, key, otherKey, nothing } = files;
   const missing = join(folder, "missing.pem");
   const cases: [args: string[], lines: string[]][] = [
     [["--tls-cert", cert], ["--tls-cert requires --tls-key, the private key of the certificate"]],
     [["--tls-key", key], ["--tls-key requires --tls-cert, the certificate of the key"]],
+    [["--http2"], ["--http2 requires --tls-cert and --tls-key"]],
+    [
+      ["--http2", "--workers", "2", "--tls-cert", cert, "--tls-key", key],
+      ["--http2 requires --workers 1: workers speak HTTP/1.1 only"],
+    ],
     [
       ["--tls-cert", missing, "--tls-key", nothing],
       [`--tls-cert ${missing}: no such file`, `--tls-key ${nothing}: expected a private key in PEM, found none`],

@@ -179,21 +179,25 @@ suite("WebSockets over HTTP/2", () => {
   test("listen({ tls, http2, http }) has pages and WebSockets of both versions", async (t) => {
     const server = new WebSocketServer({ path: "/ws" });
     echo(server);
-    const { port } = (await server.listen({
+    let port = 0;
+    ({ port } = (await server.listen({
       tls: selfSigned(),
       http2: true,
-      http: (request, response) => void response.end(`${request.httpVersion} ${request.url}`),
-    })) as AddressInfo;
+      http: (request, response) => {
+        const isNamed = request.headers.host === `127.0.0.1:${port}`;
+        response.end(`${request.httpVersion} ${request.url} ${isNamed}`);
+      },
+    })) as AddressInfo);
     t.after(() => server.close());
     const ca = selfSigned().cert;
     const session = await openSession(t, `https://127.0.0.1:${port}`);
     const connection = await openWebSocket(session, {}, "/ws");
     assert.equal(await echoed(connection, "two"), "two");
     const page = session.request({ ":path": "/page" });
-    assert.equal(String((await once(page, "data"))[0]), "2.0 /page");
+    assert.equal(String((await once(page, "data"))[0]), "2.0 /page true");
     const request = httpsRequest({ port, host: "127.0.0.1", path: "/page", ca, agent: false }).end();
     const [response] = await once(request, "response");
-    assert.equal(String((await once(response, "data"))[0]), "1.1 /page");
+    assert.equal(String((await once(response, "data"))[0]), "1.1 /page true");
     const old = await connect(`wss://127.0.0.1:${port}/ws`, { tls: { ca }, proxy: false });
     assert.equal(await echoed(old, "one"), "one");
     const other = await extendedConnect(session, { ":path": "/other" });

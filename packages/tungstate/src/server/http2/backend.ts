@@ -57,7 +57,13 @@ export class Http2Backend {
       server.on("stream", (stream: ServerHttp2Stream, _: unknown, __: unknown, rawHeaders: readonly string[]) =>
         this.refuse(stream, rawHeaders),
       );
-    else server.on("request", (request, response) => void http.emit("request", request, response));
+    else {
+      server.on("request", (request, response) => {
+        // applications of HTTP/1.1 look for the host there (RFC 9113 §8.3.1)
+        request.headers.host ??= request.headers[":authority"];
+        http.emit("request", request, response);
+      });
+    }
     this.detach = attach(server, maxConcurrentStreams);
   }
 
