@@ -111,7 +111,7 @@ test("README.md documents exactly the existing settings, with flag, argument and
   const rows = section.split("\n").filter((line) => /^\| `--/.test(line));
   const found = rows.map((row) => {
     const [, first = "", second = ""] = row.split("|");
-    const [, flag = "", argument = ""] = /`(--[a-z-]+)(?: (<[^>]+>))?`/.exec(first) ?? [];
+    const [, flag = "", argument = ""] = /`(--[a-z\d-]+)(?: (<[^>]+>))?`/.exec(first) ?? [];
     return { flag, argument, defaultValue: /`([^`]*)`/.exec(second)?.[1] ?? "" };
   });
   const wanted = SETTING_NAMES.filter((name) => SETTINGS[name].only !== "file").map((name) => {
