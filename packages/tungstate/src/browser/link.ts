@@ -14,6 +14,8 @@ export interface LinkSettings {
   readonly clock: Timers;
 }
 
+const OPEN = 1; // WHATWG WebSockets §3.1
+
 /** One open connection of the platform. */
 export class Link implements BrowserWebSocketConnection {
   readonly closed: Promise<CloseInfo>;
@@ -57,7 +59,8 @@ export class Link implements BrowserWebSocketConnection {
   }
 
   get state(): "open" | "closing" | "closed" {
-    return this.#state;
+    // before `onclose`, a browser drops messages when the server has closed the connection
+    return this.#state === "open" && this.#socket.readyState !== OPEN ? "closing" : this.#state;
   }
 
   get protocol(): string {
@@ -97,7 +100,7 @@ export class Link implements BrowserWebSocketConnection {
   }
 
   send({ data, size }: Payload): boolean {
-    if (this.#state !== "open") return false;
+    if (this.state !== "open") return false;
     // the platform rejects a view of shared memory
     this.#socket.send(data as string | ArrayBuffer | ArrayBufferView<ArrayBuffer>);
     this.#buffered.push(size);

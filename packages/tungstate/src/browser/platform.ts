@@ -2,6 +2,8 @@
 export interface PlatformWebSocket {
   /** Set to "arraybuffer". */
   binaryType: string;
+  /** 1: open. */
+  readonly readyState: number;
   /** Bytes that were not sent to the network yet. */
   readonly bufferedAmount: number;
   /** The subprotocol in use. */

@@ -48,6 +48,35 @@ test("listeners receive all messages of all connections in order; pause holds th
   await socket.close();
 });
 
+test("messages written between the server's Close and the end of the connection wait for the next one", async () => {
+  await using server = await MisbehavingServer.start();
+  const sockets: WebSocket[] = [];
+  const dropped: unknown[] = [];
+  class Recorded extends WebSocket {
+    constructor(url: string, protocols: string[]) {
+      super(url, protocols);
+      sockets.push(this);
+    }
+    override send(data: string): void {
+      if (this.readyState !== WebSocket.OPEN) dropped.push(data);
+      super.send(data);
+    }
+  }
+  const socket = reconnecting(`ws://127.0.0.1:${server.port}/`, {
+    WebSocket: Recorded as unknown as PlatformWebSocketClass,
+    backoff: { initialDelay: 1, maxDelay: 1 },
+  });
+  await socket.ready();
+  sockets[0]?.close(3000); // readyState is CLOSING from now on, and `close` comes later
+  socket.write("1");
+  await socket.send("2");
+  const received: string[] = [];
+  for await (const { text } of socket) if (received.push(text) === 2) break;
+  assert.deepEqual(received, ["1", "2"]);
+  assert.deepEqual(dropped, []);
+  await socket.close();
+});
+
 test("a close code that rules out reconnecting, an abort, and terminate end it", async () => {
   await using server = await MisbehavingServer.start();
   const url = `ws://127.0.0.1:${server.port}/`;
