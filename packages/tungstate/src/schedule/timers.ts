@@ -15,9 +15,13 @@ export const systemTimers: Timers = {
   now: () => performance.now(),
   after: (delay, callback, background = false) => {
     // a caller that waits longer checks the time again
-    const timer: ReturnType<typeof setTimeout> | number = setTimeout(callback, Math.min(delay, MAX_TIME));
-    // in browsers, a timer is a number
-    if (background && typeof timer === "object") timer.unref();
+    const timer = setTimeout(callback, Math.min(delay, MAX_TIME));
+    if (background) unref(timer);
     return () => clearTimeout(timer);
   },
 };
+
+/** In browsers, a timer is a number. */
+function unref(timer: number | { unref(): unknown }): void {
+  if (typeof timer === "object") timer.unref();
+}
