@@ -147,8 +147,9 @@ describe("behind node:http", () => {
     server.close();
     clients[0]?.terminate();
     await clients[1]?.close();
+    const ended = Array.from(chat.connections, (connection) => connection.closed);
     for (const connection of chat.connections) connection.terminate();
-    await closed;
+    await Promise.all([closed, ...ended]);
     assert.equal(chat.connections.size, 0);
   });
 
