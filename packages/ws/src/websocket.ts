@@ -305,7 +305,9 @@ for (const [name, value] of Object.entries({ CONNECTING, OPEN, CLOSING, CLOSED }
 }
 
 const ATTRIBUTES = ["binaryType", "bufferedAmount", "extensions", "isPaused", "protocol", "readyState", "url"];
-for (const name of ATTRIBUTES) Object.defineProperty(WebSocket.prototype, name, { enumerable: true });
+const TARGET_METHODS = ["addEventListener", "removeEventListener"];
+for (const name of [...ATTRIBUTES, ...TARGET_METHODS])
+  Object.defineProperty(WebSocket.prototype, name, { enumerable: true });
 
 for (const type of ["open", "error", "close", "message"] as const) {
   Object.defineProperty(WebSocket.prototype, `on${type}`, {

@@ -330,6 +330,41 @@ onEach("other members beyond the documentation", (ws) => {
     assert.equal(socket.isAlive, true);
   });
 
+  test("a WebSocket has a JSON form, as loggers need", async (t) => {
+    const { client, peer } = await pair(t, ws);
+    for (const socket of [client, peer]) {
+      const form = JSON.parse(JSON.stringify({ socket })) as { socket: Record<string, unknown> };
+      assert.deepEqual([form.socket["_readyState"], form.socket["_binaryType"]], [1, "nodebuffer"]);
+    }
+  });
+
+  test("_server of a server without one is undefined", () => {
+    const server = new ws.WebSocketServer({ noServer: true });
+    assert.equal(server._server, undefined);
+    server.close();
+    assert.equal(server._server, undefined);
+  });
+
+  test("for...in lists the members of the interface of browsers", () => {
+    const names: string[] = [];
+    for (const name in ws.WebSocket.prototype) names.push(name);
+    const states = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
+    const handlers = ["onopen", "onmessage", "onclose", "onerror", "addEventListener", "removeEventListener"];
+    for (const name of [...states, ...handlers, "readyState", "send"]) {
+      assert.equal(names.includes(name), name !== "send", name);
+    }
+  });
+
+  test("callbacks of sent messages and frames get null", async (t) => {
+    const { peer } = await pair(t, ws);
+    const sent = [
+      new Promise((resolve) => peer.send("x", resolve)),
+      new Promise((resolve) => peer.ping("x", undefined, resolve)),
+      new Promise((resolve) => peer._sender.sendFrame([Buffer.from([0x81, 0])], resolve)),
+    ];
+    assert.deepEqual(await Promise.all(sent), [null, null, null]);
+  });
+
   test("a subclass may override emit and see all events", async (t) => {
     const names: string[] = [];
     class Watched extends ws.WebSocket {

@@ -319,7 +319,7 @@ export class Channel implements TransportSink, StreamSink, SocketSharer {
       this.tickDue = false;
       const { written } = this;
       this.written = undefined;
-      if (written !== undefined) callAll(written);
+      if (written !== undefined) callAll(written, null);
     });
   }
 }

@@ -79,6 +79,11 @@ export class Connection implements ChannelHost, MessageSink, WriterHost, Watched
     this.maxWriteBufferSize = maxWriteBufferSize;
   }
 
+  /** Leaves the connection out of the JSON of a WebSocket: its objects refer to each other. */
+  toJSON(): undefined {
+    return undefined;
+  }
+
   get bufferedAmount(): number {
     return this.channel.bufferedAmount + this.writer.heldSize;
   }

@@ -39,7 +39,8 @@ function destroyThis(this: Duplex): void {
 export class WebSocketServer extends EventEmitter {
   options: ServerOptions;
   declare clients: Set<WebSocket> | undefined;
-  _server: Server | null = null;
+  /** Undefined in `noServer` mode, null after `close()` of another server. */
+  _server: Server | null | undefined;
   _state = RUNNING;
   // underscores: subclasses have members of their own
   _removeListeners: (() => void) | undefined;
@@ -53,7 +54,7 @@ export class WebSocketServer extends EventEmitter {
       this._server = http.createServer(requireUpgrade);
       this._server.listen(port, host ?? undefined, backlog ?? undefined, callback);
     } else if (server) this._server = server;
-    if (this._server !== null) this._listenTo(this._server);
+    if (this._server) this._listenTo(this._server);
     if (this.options.clientTracking) this.clients = new Set();
   }
 
@@ -75,7 +76,7 @@ export class WebSocketServer extends EventEmitter {
   /** Returns where the server listens. Throws in `noServer` mode. */
   address(): AddressInfo | string | null {
     if (this.options.noServer) throw new Error('The server is operating in "noServer" mode');
-    return this._server === null ? null : this._server.address();
+    return this._server ? this._server.address() : null;
   }
 
   /**
@@ -93,7 +94,7 @@ export class WebSocketServer extends EventEmitter {
     const { _server: server, clients } = this;
     this._removeListeners?.();
     this._removeListeners = undefined;
-    this._server = null;
+    if (this._server) this._server = null;
     if (!this.options.noServer && !this.options.server) server?.close(() => emitClose(this));
     else if (clients !== undefined && clients.size > 0) this._closesWithClients = true;
     else process.nextTick(emitClose, this);

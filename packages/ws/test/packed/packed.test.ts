@@ -70,6 +70,38 @@ for (const [title, create] of [
       assert.deepEqual(same, [true, true]);
     });
 
+    for (const [loader, flags, prelude] of [
+      ["Node.js without require of ES modules", ["--no-experimental-require-module"], ""],
+      [
+        "a loader that compiles all files as CommonJS",
+        [],
+        `const { readFileSync } = require("node:fs");
+         require.extensions[".js"] = (module, file) => module._compile(\`\${readFileSync(file)}\\nreturn;\`, file);`,
+      ],
+    ] as const) {
+      test(`require by ${loader} has all classes, and import() the same ones`, () => {
+        writeFileSync(
+          join(folder, "loader.cjs"),
+          `${prelude}
+           const ws = require("ws");
+           const server = new ws.WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate: true }, () => {
+             const client = new ws("ws://127.0.0.1:" + server.address().port);
+             client.on("message", async (data) => {
+               client.close();
+               server.close();
+               const all = await import("ws");
+               const names = ["WebSocket", "WebSocketServer", "Receiver", "Sender", "PerMessageDeflate"];
+               console.log(JSON.stringify([data.toString(), Object.keys(ws).length, names.filter(
+                 (name) => ws[name].name !== name || all[name] !== ws[name])]));
+             });
+           });
+           server.on("connection", (socket) => socket.send("x".repeat(2000)));`,
+        );
+        const output = execFileSync(process.execPath, [...flags, "loader.cjs"], { cwd: folder, encoding: "utf8" });
+        assert.deepEqual(JSON.parse(output), ["x".repeat(2000), 13, []]);
+      });
+    }
+
     test("a client and a server of the package exchange messages", () => {
       const received = node(
         "exchange.cjs",

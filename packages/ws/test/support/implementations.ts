@@ -82,7 +82,7 @@ export interface Server extends EventEmitter {
     head: Buffer,
     callback: (socket: Socket, request: unknown) => void,
   ): void;
-  _server: import("node:http").Server | null;
+  _server: import("node:http").Server | null | undefined;
 }
 
 export interface ServerClass {
