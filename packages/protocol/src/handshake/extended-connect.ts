@@ -76,7 +76,7 @@ export function checkConnect(fields: Http2Fields): ConnectRequest | WebSocketErr
   const host = pseudo.get(":authority");
   if (host === undefined || !isAuthority(host)) return protocolError("INVALID_HOST", `:authority, ${shown(host)}`);
 
-  const headers = new HeaderFields(rest);
+  const headers = new HeaderFields(withOneCookie(rest));
   const forbidden = CONNECTION_FIELDS.find((name) => headers.has(name));
   if (forbidden !== undefined) return malformed(forbidden);
   // RFC 9113 §8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header
@@ -128,6 +128,20 @@ export function refuseConnect({ status, headers }: HttpResponse): Http2Fields {
  */
 export function lowerCase([name, value]: readonly [string, string]): readonly [string, string] {
   return [name.toLowerCase(), value];
+}
+
+/**
+ * RFC 9113 §8.2.3: multiple Cookie fields "MUST be concatenated into a single octet string using
+ * the two-octet delimiter of 0x3b, 0x20". Clients split them to compress them better.
+ */
+function withOneCookie(fields: Http2Fields): Http2Fields {
+  const cookies = fields.filter(([name]) => name === "cookie");
+  if (cookies.length < 2) return fields;
+  const [first] = cookies;
+  const cookie = ["cookie", cookies.map(([, value]) => value).join("; ")] as const;
+  return fields
+    .filter((field) => field === first || field[0] !== "cookie")
+    .map((each) => (each === first ? cookie : each));
 }
 
 function malformed(what: string): WebSocketError<ProtocolErrorCode> {

@@ -43,6 +43,16 @@ function valid(result: ReturnType<typeof checkConnect>): ConnectRequest {
 }
 
 describe("an extended CONNECT", () => {
+  it("has one Cookie field, however the client has split it", () => {
+    // RFC 9113 §8.2.3
+    const { headers } = valid(
+      checkConnect([...REQUEST, ["cookie", "a=1"], ["x", "a"], ["cookie", "b=2; c=3"], ["x", "b"], ["cookie", "d=4"]]),
+    );
+    assert.deepEqual(headers.getAll("cookie"), ["a=1; b=2; c=3; d=4"]);
+    assert.deepEqual(headers.getAll("x"), ["a", "b"]);
+    assert.equal(valid(checkConnect([...REQUEST, ["cookie", "a=1"]])).headers.get("cookie"), "a=1");
+  });
+
   it("has these parts", () => {
     const { headers, ...rest } = valid(checkConnect(REQUEST));
     assert.equal(headers.has(":path"), false);

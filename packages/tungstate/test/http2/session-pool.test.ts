@@ -342,6 +342,40 @@ describeHttp2("an aborted attempt", () => {
     assert.equal(peer.sockets.length, 2);
   });
 
+  test("at any point between TCP and HTTP/2 ends nothing but itself, with bytes that came before or not", async (t) => {
+    const peer = await http2Peer(t, accepting());
+    const settings = Buffer.from("000006040000000000000800000001", "hex"); // extended CONNECT is enabled
+    const outcomes = new Set<unknown>();
+    for (let delay = 0; delay < 40; delay++) {
+      const abort = new AbortController();
+      const { open, http2Sessions } = connector(t, peer.url, { signal: abort.signal });
+      const attempt = open({
+        wrap(stream) {
+          if (delay % 2 === 1) stream.unshift(settings);
+          const countdown = (left: number): void =>
+            left === 0 ? abort.abort() : queueMicrotask(() => countdown(left - 1));
+          countdown(delay >> 1);
+          return stream;
+        },
+      });
+      const outcome = await attempt.then(
+        (connection) => connection.terminate(),
+        (error: unknown) => (error as ConnectError).code,
+      );
+      outcomes.add(outcome);
+      http2Sessions.close();
+    }
+    assert.deepEqual([...outcomes], ["ABORTED"]);
+    await peer.hasSessions(0);
+  });
+
+  test("does not begin HTTP/2 on a stream that has ended", async (t) => {
+    const peer = await http2Peer(t, accepting());
+    const { open } = connector(t, peer.url);
+    const { code, step } = await failure(open({ wrap: (stream) => stream.destroy() }));
+    assert.deepEqual([code, step], ["HANDSHAKE_CLOSED", "settings"]);
+  });
+
   test("during the wait for the response resets the stream with CANCEL, and the session stays", async (t) => {
     const peer = await http2Peer(t, () => undefined);
     const { open, http2Sessions } = connector(t, peer.url);

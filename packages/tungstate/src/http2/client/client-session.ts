@@ -2,7 +2,7 @@ import type * as Http2 from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { connectError, type Tried } from "../../errors.ts";
+import { abortedError, connectError, type Tried } from "../../errors.ts";
 import { abortable } from "../../schedule/abortable.ts";
 import type { Clock } from "../../schedule/clock.ts";
 import { tlsFailure } from "../../tls/failures.ts";
@@ -79,6 +79,10 @@ export class ClientSession {
   /** Takes no new streams. */
   private retired = false;
   private origins = 0;
+  /** Whether node:http2 has read the bytes that came before the session. */
+  private begun = false;
+  /** Whether `end` was called before that. */
+  private endDue = false;
   private cancelIdle: (() => void) | undefined;
   private readonly waiting = new Set<() => void>();
   /** Why the session ended, if not in order. */
@@ -103,7 +107,16 @@ export class ClientSession {
       },
     });
     this.session = session;
-    session.once("connect", () => session.setLocalWindowSize(SESSION_WINDOW));
+    session.once("connect", () => {
+      // the event comes after the end of the session, too
+      if (!session.destroyed) session.setLocalWindowSize(SESSION_WINDOW);
+    });
+    // node:http2 passes bytes that came before to the session in the next tick, without a check
+    // that the session still exists
+    process.nextTick(() => {
+      this.begun = true;
+      if (this.endDue) this.end();
+    });
     session.on("error", (error: NodeJS.ErrnoException) => {
       this.cause ??= error;
       this.retire();
@@ -191,9 +204,13 @@ export class ClientSession {
   end(): void {
     this.retire();
     this.cancelIdle?.();
+    if (!this.begun) {
+      this.endDue = true;
+      return;
+    }
     const { socket } = this.opened;
-    if (socket.destroyed) return;
     this.session.destroy();
+    if (socket.destroyed) return;
     const cancel = this.clock.after(GOAWAY_TIME, () => socket.destroy(), true);
     socket.once("close", cancel);
   }
@@ -224,7 +241,13 @@ export async function openSession(
   signal: AbortSignal,
 ): Promise<ClientSession> {
   const { tried } = opened;
-  const client = new ClientSession(await loadHttp2(), opened, settings);
+  const http2 = await loadHttp2();
+  if (signal.aborted || opened.stream.destroyed) {
+    opened.socket.destroy();
+    if (signal.aborted) throw abortedError(signal, { step: "settings", tried });
+    throw lostBeforeSettings(undefined, tried);
+  }
+  const client = new ClientSession(http2, opened, settings);
   const { session } = client;
   try {
     await abortable<void>(
