@@ -66,6 +66,17 @@ onEach("socket of a connection", (ws) => {
     }
   });
 
+  test("isPaused() and readableFlowing tell whether the connection reads", async (t) => {
+    const { client } = await pair(t, ws);
+    const socket = client._socket as NetSocket;
+    const state = (): unknown[] => [socket.isPaused(), socket.readableFlowing];
+    assert.deepEqual(state(), [false, true]);
+    client.pause();
+    assert.deepEqual(state(), [true, false]);
+    client.resume();
+    assert.deepEqual(state(), [false, true]);
+  });
+
   test("a subclass of the server may have methods of its own", async (t) => {
     class Mine extends ws.WebSocketServer {
       readonly calls: string[] = [];

@@ -126,6 +126,7 @@ const values: Readonly<Record<string, (user: HandleUser) => number | boolean>> =
   writableLength: (user) => user.bufferedAmount,
   bufferSize: (user) => user.bufferedAmount,
   writableNeedDrain: (user) => user.bufferedAmount > 0,
+  readableFlowing: (user) => !user.isPaused,
 };
 for (const [name, get] of Object.entries(values)) {
   define(name, {
