@@ -79,7 +79,10 @@ class StreamHandshake {
     this.finish();
     // RFC 8441 §5: "RST exceptions are represented with the RST_STREAM frame [...] with the CANCEL
     // error code"
-    this.opening.stream.close(CANCEL);
+    const { stream } = this.opening;
+    stream.close(CANCEL);
+    // a session that node:http2 has given up sends no RST_STREAM: its streams would stay open
+    stream.destroy();
     this.reject(error);
   }
 
