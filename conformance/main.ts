@@ -78,6 +78,7 @@ function casesById(ids: readonly string[]): readonly ConformanceCase[] {
 
 async function main({ target: name, roles, cases, messages, write }: Options): Promise<boolean> {
   const target = await loadTarget(name);
+  const expected = target.golden ?? name;
   let isAsExpected = true;
   for (const role of roles) {
     const start = performance.now();
@@ -87,15 +88,15 @@ async function main({ target: name, roles, cases, messages, write }: Options): P
     const findings = formatFindings(results);
     if (findings !== "") console.log(`\n${findings}`);
     if (write) {
-      writeGolden(name, role, results);
+      writeGolden(expected, role, results);
       continue;
     }
-    const golden = readGolden(name, role);
+    const golden = readGolden(expected, role);
     const differing =
       golden.size === 0 ? ["the file does not exist; create it with --write"] : differences(golden, results);
     if (differing.length === 0) continue;
     isAsExpected = false;
-    console.log(`\ndifferences to golden/${name}-${role}.json:\n${differing.join("\n")}`);
+    console.log(`\ndifferences to golden/${expected}-${role}.json:\n${differing.join("\n")}`);
   }
   return isAsExpected;
 }

@@ -3,6 +3,7 @@ import type { Target } from "./target.ts";
 /** Loaded on demand, so that one target does not require the packages of another. */
 const TARGETS = {
   tungstate: async () => (await import("./tungstate.ts")).tungstate,
+  "tungstate-http2": async () => (await import("./tungstate-http2.ts")).tungstateHttp2,
   ws: async () => (await import("./ws.ts")).ws,
 } as const satisfies Record<string, () => Promise<Target>>;
 

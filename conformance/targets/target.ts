@@ -6,6 +6,8 @@ export interface TargetServer {
 /** An implementation under test. */
 export interface Target {
   readonly name: string;
+  /** The target whose golden files it has to match. Default: it has its own. */
+  readonly golden?: string;
   /** Starts a server on a free port of 127.0.0.1 that echoes each message at /echo. */
   startServer(): Promise<TargetServer>;
   /**

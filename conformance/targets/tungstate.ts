@@ -4,7 +4,8 @@ import type { AddressInfo } from "node:net";
 import { connect, type WebSocketConnection, WebSocketServer } from "tungstate";
 import type { Target } from "./target.ts";
 
-function echo(connection: WebSocketConnection): void {
+/** Sends each message back. */
+export function echo(connection: WebSocketConnection): void {
   connection.on("message", (message) => void connection.write(message));
 }
 

@@ -56,6 +56,19 @@ for (const { target, role } of FILES) {
   });
 }
 
+/** Some cases of most groups. The transport of HTTP/2 sees bytes, whatever they mean. */
+const OVER_HTTP2 = /^(1\.1|2|5|7\.1)\.|^3\.[12]$|^4\.1\.1$|^6\.4\.[12]$|^12\.1\.4$|^13\.1\.4$/;
+
+for (const role of ["server", "client"] as const) {
+  test(`tungstate as ${role} over HTTP/2 matches the golden file of tungstate`, async () => {
+    const target = await loadTarget("tungstate-http2");
+    const cases = CASES.filter(({ id }) => OVER_HTTP2.test(id));
+    assert.ok(cases.length > 40, String(cases.length));
+    const results = await runCases(target, role, cases, { messages: FEW_MESSAGES });
+    assert.deepEqual(differences(readGolden("tungstate", role), results), []);
+  });
+}
+
 test("reasons only name targets that have a golden file", () => {
   const known = new Set<string>(FILES.map(({ target }) => target));
   for (const { target } of REASONS) assert.ok(target === undefined || known.has(target), target);

@@ -27,7 +27,7 @@ test("the command prints a table and the cases that are not OK, and compares wit
 
 test("an invalid argument is rejected in one line", () => {
   for (const [args, said] of [
-    [["--target", "other"], `--target must be one of tungstate, ws, got "other"`],
+    [["--target", "other"], `--target must be one of tungstate, tungstate-http2, ws, got "other"`],
     [["--role", "peer"], `--role must be one of server, client, both, got "peer"`],
     [["--groups", "1-7,8"], "--groups: expected numbers and ranges such as 1-7,9,10, got 8"],
     [["--cases", "1.1.9"], "--cases: unknown case 1.1.9"],
