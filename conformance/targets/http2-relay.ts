@@ -8,7 +8,7 @@ import { acceptValue, type HttpHead, parseHead, request, response } from "../wir
 
 export interface Relay {
   readonly port: number;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 const EXTENSIONS = "sec-websocket-extensions";
