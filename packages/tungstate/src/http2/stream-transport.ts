@@ -36,6 +36,18 @@ export class Http2StreamTransport implements Transport, BatchStream {
     // registered now, so that an early failure finds a listener
     stream.on("error", this.failed);
     stream.on("close", this.tellClosed);
+    stream.on("aborted", () => {
+      if (this.unsent > 0) this.endIfReset();
+    });
+  }
+
+  /**
+   * Ends the stream if the peer has reset it, as TCP does when something is written. After a reset
+   * with NO_ERROR, node:http2 would first wait until everything is read.
+   */
+  private endIfReset(): void {
+    const { stream } = this;
+    if (stream.aborted) stream.destroy();
   }
 
   private readonly failed = (error: Error): void => {
@@ -104,7 +116,10 @@ export class Http2StreamTransport implements Transport, BatchStream {
 
   write(pieces: Uint8Array | Uint8Array[]): boolean {
     if (pieces.length === 0) return true;
-    if (this.closed || !this.stream.writable) return false; // dropped; "close" follows
+    if (this.closed || !this.stream.writable) {
+      this.endIfReset();
+      return false; // dropped; "close" follows
+    }
     this.batches.write(Array.isArray(pieces) ? pieces : [pieces]);
     return false;
   }

@@ -23,7 +23,7 @@ import {
   upgradeRequest,
   upgradeResponse,
 } from "../support/raw.ts";
-import { routes } from "../support/routes.ts";
+import { routesOfAllVersions } from "../support/routes.ts";
 import { turns } from "../support/server.ts";
 
 const COUNT = 500;
@@ -93,7 +93,7 @@ function chunk(masked: boolean): Buffer {
 
 for (const [name, ending] of SERVER_ENDINGS) {
   for (const early of [false, true]) {
-    for (const route of routes) {
+    for (const route of routesOfAllVersions) {
       test(`over ${route.name}, no listener is called after ${name}, with ${COUNT} messages in one chunk${early ? ", which has the request too" : ""}`, async (t) => {
         let ended: Promise<void> | undefined;
         let received: Heard | undefined;
@@ -101,14 +101,8 @@ for (const [name, ending] of SERVER_ENDINGS) {
           received = new Heard(connection, () => ending(connection, () => undefined));
           ended = connection.closed.then(() => undefined);
         });
-        const raw = await server.raw(t);
-        const request = Buffer.from(upgradeRequest());
-        if (early) raw.send(request, chunk(true));
-        else {
-          raw.send(request);
-          await raw.head();
-          raw.send(chunk(true));
-        }
+        const { raw } = await server.opened(t, early ? chunk(true) : undefined);
+        if (!early) raw.send(chunk(true));
         await raw.until(() => false);
         await ended;
         await turns(2);

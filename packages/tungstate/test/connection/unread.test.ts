@@ -16,7 +16,7 @@ import { inWorld, settle } from "../reconnecting/support.ts";
 import { withConnected } from "../support/connected.ts";
 import { type Kind, kinds, memory, selfSigned } from "../support/pairs.ts";
 import { BINARY, CLOSE, closePayload, frame, PING, PONG, Raw, TEXT, upgradeRequest } from "../support/raw.ts";
-import { routes } from "../support/routes.ts";
+import { routesOfAllVersions } from "../support/routes.ts";
 import { turns } from "../support/server.ts";
 
 const KiB = 1024;
@@ -133,19 +133,17 @@ for (const secure of [false, true]) {
 
 describe("over each route to a server, a handler that only writes", () => {
   for (const how of ["has dropped its socket", "says nothing more"] as const) {
-    for (const route of routes) {
+    for (const route of routesOfAllVersions) {
       test(`detects a peer that ${how}: ${route.name}`, async (t) => {
         let ended: Promise<CloseInfo> | undefined;
         const server = await route.start(t, { ...HEARTBEAT, closeTimeout: 300 }, (connection) => {
           connection.write("welcome");
           ended = connection.closed;
         });
-        const raw = await server.raw(t);
-        raw.send(upgradeRequest());
-        await raw.head();
+        const { raw, socket } = await server.opened(t);
         const small = frame(TEXT, "a small message");
         raw.send(Buffer.concat(Array.from({ length: 14_000 }, () => small)));
-        DISAPPEARANCES[how]?.(raw.stream as Socket);
+        DISAPPEARANCES[how]?.(socket);
         assert.ok(ended !== undefined);
         const { error } = await ended;
         assert.equal(error?.code, how === "says nothing more" ? "HEARTBEAT_TIMEOUT" : "CONNECTION_LOST");

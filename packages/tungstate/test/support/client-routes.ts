@@ -103,8 +103,10 @@ function speakHttp2(stream: ServerHttp2Stream, fields: Http2Fields, respond: Res
   }
   stream.respond(headers);
   const body = Buffer.from(text.slice(end + 4), "latin1");
-  if (code === "101") stream.write(body);
-  else stream.end(body);
+  if (code === "101") {
+    stream.resume().once("end", () => stream.end()); // as sockets do
+    stream.write(body);
+  } else stream.end(body);
 }
 
 async function respondingTlsPort(t: TestContext, respond: Respond): Promise<number> {

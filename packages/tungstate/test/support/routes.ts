@@ -22,7 +22,8 @@ import type { WebSocketServerOptions } from "../../src/server/options.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import type { HttpVersion } from "../../src/transport/route.ts";
 import { selfSigned } from "./pairs.ts";
-import { Raw } from "./raw.ts";
+import { openRawStream, type OpenedRaw } from "./http2-raw.ts";
+import { Raw, upgradeRequest } from "./raw.ts";
 
 /** The part of a test context that ends what was started. */
 export interface Cleanup {
@@ -43,7 +44,7 @@ export class RouteServer {
   readonly refused: WebSocketError[] = [];
   readonly errors: unknown[] = [];
   /** Over HTTP/2 `raw` is not available. */
-  private readonly httpVersion: HttpVersion;
+  readonly httpVersion: HttpVersion;
   private wake: (() => void) | undefined;
 
   constructor(port: number, server: WebSocketServer | undefined, secure: boolean, httpVersion: HttpVersion = "1.1") {
@@ -82,6 +83,19 @@ export class RouteServer {
     t.after(() => socket.destroy());
     await once(socket, this.secure ? "secureConnect" : "connect");
     return new Raw(socket);
+  }
+
+  /**
+   * A client that sends bytes after its handshake: frames of WebSocket, on a connection or on a
+   * stream. With `early`, which is sent with the request, the response is not waited for. Closed
+   * when the test ends.
+   */
+  async opened(t: Cleanup, early?: Uint8Array): Promise<OpenedRaw> {
+    if (this.httpVersion === "2") return await openRawStream(t, this.url, early);
+    const raw = await this.raw(t);
+    raw.send(upgradeRequest(), early ?? "");
+    if (early === undefined) await raw.head();
+    return { raw, socket: raw.stream as Socket };
   }
 
   /** Waits until the server has reported enough. */
