@@ -35,7 +35,7 @@ async function request(t: Cleanup, url: string): Promise<{ stream: ClientHttp2St
 export async function openStream(t: Cleanup, url: string): Promise<{ stream: ClientHttp2Stream; socket: Socket }> {
   const opened = await request(t, url);
   const [headers] = (await once(opened.stream, "response")) as [IncomingHttpHeaders];
-  if (headers[":status"] !== 200) throw new Error(`the server answered ${headers[":status"]}`);
+  if (Number(headers[":status"]) !== 200) throw new Error(`the server answered ${String(headers[":status"])}`);
   return opened;
 }
 
