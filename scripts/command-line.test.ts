@@ -26,6 +26,7 @@ function run(command: string, ...args: readonly string[]): { status: number | nu
 const NAMES = [
   ...["fuzz", "simulate", "soak", "abuse", "chaos", "capacity", "conformance", "bench", "bench:hub", "bench:micro"],
   ...["bench:ws", "compat", "wpt", "test:portable", "test:runtimes", "test:anywhere", "test:starter", "release"],
+  "interop:http2",
   ...["test", "test:nodes", "audit", "sbom", "mutate", "check:packages", "check:repository", "picture"],
   "docs",
 ];

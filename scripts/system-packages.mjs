@@ -1,5 +1,6 @@
 // Finds the programs that the tests need in addition to npm packages, or installs Debian packages
-// when run as root. Fails if something is missing.
+// when run as root. Fails if something is missing. With the argument `interop`, also those of
+// npm run interop:http2.
 import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -20,6 +21,13 @@ const NEEDS = [
   { commands: ["ip"], debian: "iproute2", for: "network namespaces and interfaces" },
   { commands: ["openssl"], debian: "openssl", for: "certificates for TLS" },
   { commands: ["redis-server"], debian: "redis-server", for: "the hub on many machines" },
+  ...(process.argv.includes("interop")
+    ? [
+        { commands: ["haproxy"], debian: "haproxy", for: "WebSockets over HTTP/2 through HAProxy" },
+        { commands: ["apache2"], debian: "apache2", for: "WebSockets over HTTP/2 through Apache" },
+        { commands: ["nghttpx"], debian: "nghttp2-proxy", for: "WebSockets over HTTP/2 through nghttpx" },
+      ]
+    : []),
 ];
 
 const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
