@@ -265,7 +265,7 @@ export class WebSocketServer implements AsyncDisposable {
 
   async #drain(code: number, reason: string, timeout: number | undefined): Promise<void> {
     const { clock, closeTimeout } = this.#settings;
-    const stopped = this.#ports.close(timeout ?? closeTimeout);
+    const stopped = this.#ports.close(timeout ?? closeTimeout, timeout !== undefined);
     this.#handshakes.close();
     const cancel = timeout === undefined ? undefined : clock.after(timeout, () => this.#members.terminate());
     await Promise.all([this.#members.close(code, reason), stopped]);

@@ -12,9 +12,10 @@ import type { WebSocketServerOptions } from "../../src/server/options.ts";
 import { memoryPipe } from "../../src/testing/memory-pipe.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import type { CloseInfo, WebSocketConnection } from "../../src/connection/types.ts";
+import { openStream } from "../support/http2-raw.ts";
 import { kinds, type Kind, selfSigned } from "../support/pairs.ts";
 import { CLOSE, closePayload, frame, PING } from "../support/raw.ts";
-import { type Route, routes, type RouteServer } from "../support/routes.ts";
+import { type Route, routesOfAllVersions, type RouteServer } from "../support/routes.ts";
 import { turns } from "../support/server.ts";
 import { SlowPeer } from "../support/slow-peer.ts";
 
@@ -241,7 +242,8 @@ for (const kind of kinds) {
 }
 
 /** A slow client of a server on a route. */
-async function slowClient(t: TestContext, { port, secure }: RouteServer): Promise<SlowPeer> {
+async function slowClient(t: TestContext, { port, secure, url, httpVersion }: RouteServer): Promise<SlowPeer> {
+  if (httpVersion === "2") return new SlowPeer((await openStream(t, url)).stream, true);
   const socket = secure
     ? connectTls({ port, host: "127.0.0.1", ca: selfSigned().cert, servername: "localhost" })
     : connectTcp(port, "127.0.0.1");
@@ -252,7 +254,7 @@ async function slowClient(t: TestContext, { port, secure }: RouteServer): Promis
   return peer;
 }
 
-for (const route of routes) {
+for (const route of routesOfAllVersions) {
   describe(`by ${route.name}`, () => {
     async function started(
       t: TestContext,
@@ -294,6 +296,10 @@ for (const route of routes) {
       assert.equal(closed, true);
       assert.ok(clock.now() > 2 * CLOSE_TIMEOUT);
     });
+
+    // node:http2 20 loops in nghttp2 when a stream is reset while its output waits for the window of
+    // its peer
+    if (route.name === "attach to node:http2") return;
 
     test("server.close() with a timeout terminates the remaining connections after it", async (t) => {
       const { served, connection, clock, peer } = await started(t);

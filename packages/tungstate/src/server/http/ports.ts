@@ -112,15 +112,15 @@ export class Ports {
 
   /**
    * Listens no more. Resolves when the HTTP servers behind the ports have no requests left; after
-   * `timeout` ms they are destroyed.
+   * `timeout` ms they are destroyed. `all`: HTTP/2 sessions with WebSockets, too.
    */
-  async close(timeout: number): Promise<void> {
+  async close(timeout: number, all: boolean): Promise<void> {
     const backends = [...this.backends.values(), ...this.sessions];
     const stopped = [...this.ports, ...backends].map((each) => each.close());
     this.closing = true;
     // connections end in time by themselves, HTTP requests do not
     const cancel = this.host.arrivals.settings.clock.after(timeout, () => {
-      for (const backend of backends) backend.terminate();
+      for (const backend of backends) backend.terminate(all);
     });
     await Promise.all(stopped);
     cancel();

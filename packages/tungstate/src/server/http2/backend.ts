@@ -1,6 +1,12 @@
 import { checkConnect, type WebSocketError } from "@tungstate/protocol";
 import type { Server as HttpServer } from "node:http";
-import { createServer, type Http2Server, type Http2Session, type ServerHttp2Stream } from "node:http2";
+import {
+  createServer,
+  type Http2Server,
+  type Http2Session,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { Server as HttpsServer } from "node:https";
 import type { Socket } from "node:net";
 import { Http2StreamTransport } from "../../http2/stream-transport.ts";
@@ -31,6 +37,9 @@ export class Http2Backend {
   /** Turns sockets into sessions. It never listens. */
   readonly server: Http2Server;
   private readonly sessions = new Map<Http2Session, Socket>();
+  /** Open streams of WebSockets, by session. */
+  private readonly webSockets = new Map<Http2Session, number>();
+  private terminated = false;
   private readonly arrivals: Arrivals;
   private readonly clock: Clock;
   private readonly detach: () => void;
@@ -85,9 +94,10 @@ export class Http2Backend {
       if (this.sessions.size === 0) this.empty?.();
     });
     let open = 0;
-    session.on("stream", (stream: ServerHttp2Stream) => {
+    session.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
       open++;
       stream.once("close", () => open--);
+      if (headers[":protocol"] === "websocket") this.countWebSocket(session, socket, stream);
     });
     session.setTimeout(IDLE_TIMEOUT, () => {
       if (open > 0) return;
@@ -102,6 +112,20 @@ export class Http2Backend {
       ),
     );
     if (this.closed !== undefined) session.close();
+  }
+
+  private countWebSocket(session: Http2Session, socket: Socket, stream: ServerHttp2Stream): void {
+    this.webSockets.set(session, (this.webSockets.get(session) ?? 0) + 1);
+    stream.once("close", () => {
+      const left = (this.webSockets.get(session) ?? 1) - 1;
+      if (left > 0) {
+        this.webSockets.set(session, left);
+        return;
+      }
+      this.webSockets.delete(session);
+      // without other streams, the session ends when everything is written
+      if (this.terminated) this.clock.after(LINGER, () => socket.destroy());
+    });
   }
 
   private refuse(stream: ServerHttp2Stream, rawHeaders: readonly string[]): void {
@@ -127,9 +151,13 @@ export class Http2Backend {
     this.detach();
   }
 
-  /** Destroys all sessions. */
-  terminate(): void {
-    for (const socket of this.sessions.values()) socket.destroy();
+  /**
+   * Destroys all sessions or, with `all` false, those without WebSockets. The WebSockets of the
+   * others end in time by themselves, and these sessions are destroyed after them.
+   */
+  terminate(all = true): void {
+    this.terminated = true;
+    for (const [session, socket] of this.sessions) if (all || !this.webSockets.has(session)) socket.destroy();
   }
 }
 
