@@ -9,6 +9,8 @@ export class SharedSession {
   private readonly addresses: Addresses;
   /** Number of PING frames that were answered. */
   answers = 0;
+  /** Whether the server ends it when it stops answering. */
+  watched = false;
   /** Whether a PING waits for its answer. */
   private pinging = false;
 

@@ -5,10 +5,12 @@ import { createSecureServer, createServer, type Http2SecureServer, type Http2Ser
 import { Agent, request as httpsRequest } from "node:https";
 import type { AddressInfo } from "node:net";
 import { suite, test, type TestContext } from "node:test";
+import { connect as tlsConnect } from "node:tls";
 import { connect } from "../../src/client/connect.ts";
 import type { WebSocketServerOptions } from "../../src/server/options.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { WebSocketServer } from "../../src/server/server.ts";
+import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { bodyOf, extendedConnect, openSession, openWebSocket } from "../support/http2-client.ts";
 import { selfSigned } from "../support/pairs.ts";
 import { until } from "../support/until.ts";
@@ -317,5 +319,30 @@ suite("WebSockets over HTTP/2", () => {
     t.after(() => later.destroy());
     await once(later, "remoteSettings");
     assert.equal(later.remoteSettings.enableConnectProtocol, false);
+  });
+
+  test("listen ends a session that answers no PING while a request is open", async (t) => {
+    const clock = new VirtualClock();
+    const server = new WebSocketServer({ clock });
+    t.after(() => server.close(1001, "", 0));
+    let asked = (): void => undefined;
+    const isAsked = new Promise<void>((resolve) => (asked = resolve));
+    const http = (): void => asked(); // never answers
+    const address = await server.listen({ port: 0, host: "127.0.0.1", tls: selfSigned(), http2: true, http });
+    assert.ok(typeof address === "object");
+    const { port } = address;
+    const socket = tlsConnect({ host: "127.0.0.1", port, ALPNProtocols: ["h2"], rejectUnauthorized: false });
+    t.after(() => socket.destroy());
+    socket.on("error", () => undefined).resume();
+    const closed = once(socket, "close");
+    await once(socket, "secureConnect");
+    socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"); // RFC 9113 §3.4
+    socket.write(Buffer.of(0, 0, 0, 4, 0, 0, 0, 0, 0)); // SETTINGS
+    // HEADERS of stream 1: GET https://a/ (RFC 7541, static table)
+    socket.write(Buffer.of(0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x87, 0x84, 0x41, 1, 0x61));
+    await isAsked;
+    await clock.advance(30_000);
+    await clock.advance(30_000);
+    await closed;
   });
 });

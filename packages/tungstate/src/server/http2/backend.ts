@@ -16,6 +16,7 @@ import type { Arrivals } from "../door/arrivals.ts";
 import { serverError } from "../errors.ts";
 import { pairsOf } from "../raw-fields.ts";
 import { Http2Responder } from "./responder.ts";
+import { watchSession } from "./session-watch.ts";
 
 const IDLE_TIMEOUT = 60_000; // ms of a session without streams
 const LINGER = 1_000; // ms for a client to close its end of an ended session
@@ -89,6 +90,7 @@ export class Http2Backend {
     const socket = this.opening;
     if (socket === undefined) return;
     this.sessions.set(session, socket);
+    watchSession(session, this.arrivals.settings);
     session.once("close", () => {
       this.sessions.delete(session);
       if (this.sessions.size === 0) this.empty?.();

@@ -5,12 +5,26 @@ import { type Deadlines, NOWHERE, type Timed } from "../../schedule/deadlines.ts
 
 const INTERVAL = 30_000; // ms between two PING frames
 
+interface WatchSettings {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+}
+
+/** Watches a session: see SessionWatch. Does nothing if it is watched already. */
+export function watchSession(session: Http2Session, settings: WatchSettings): void {
+  if (session.destroyed) return;
+  const shared = sharedSession(session);
+  if (shared.watched) return;
+  shared.watched = true;
+  new SessionWatch(shared, settings);
+}
+
 /**
  * Ends a session that does not answer a PING for 30 s. That is so if its host has vanished, and if
  * nghttp2 has ended the session because of a violation: it then sends GOAWAY and reads no more, and
  * node:http2 keeps the session and its socket open.
  */
-export class SessionWatch implements Timed {
+class SessionWatch implements Timed {
   deadline: number;
   slot = NOWHERE; // as a Timed
   private readonly shared: SharedSession;
@@ -19,13 +33,13 @@ export class SessionWatch implements Timed {
   /** The answers that had come at the last deadline. */
   private answers = 0;
 
-  constructor(session: Http2Session, { clock, deadlines }: { readonly clock: Clock; readonly deadlines: Deadlines }) {
-    this.shared = sharedSession(session);
+  constructor(shared: SharedSession, { clock, deadlines }: WatchSettings) {
+    this.shared = shared;
     this.clock = clock;
     this.deadlines = deadlines;
     this.deadline = clock.now() + INTERVAL;
     deadlines.watch(this);
-    session.once("close", () => deadlines.forget(this));
+    shared.session.once("close", () => deadlines.forget(this));
   }
 
   onDeadline(): void {

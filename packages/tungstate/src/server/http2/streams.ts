@@ -11,7 +11,7 @@ import { Announcement, endSession } from "./announce.ts";
 import { ArrivingSession } from "./arriving-session.ts";
 import type { StreamTaker } from "./opened-stream.ts";
 import { Http2Responder } from "./responder.ts";
-import { SessionWatch } from "./session-watch.ts";
+import { watchSession } from "./session-watch.ts";
 
 /** The WebSocketServers that are attached to a server of node:http2. */
 export interface StreamsOwner {
@@ -31,7 +31,6 @@ export class Http2Streams {
   private readonly server: AnyHttp2Server;
   private readonly owner: StreamsOwner;
   private readonly announcement: Announcement;
-  private readonly watched = new WeakSet<Http2Session>();
   private readonly arriving = new Map<Http2Session, ArrivingSession>();
 
   constructor(server: AnyHttp2Server, owner: StreamsOwner) {
@@ -100,9 +99,7 @@ export class Http2Streams {
   /** Watches a session with WebSockets. */
   private watch(session: Http2Session): void {
     const arrivals = this.owner.arrivals();
-    if (this.watched.has(session) || session.destroyed || arrivals === undefined) return;
-    this.watched.add(session);
-    new SessionWatch(session, arrivals.settings);
+    if (arrivals !== undefined) watchSession(session, arrivals.settings);
   }
 
   /** Whether the application has listeners that may answer an extended CONNECT. */
