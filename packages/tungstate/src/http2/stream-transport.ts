@@ -47,7 +47,8 @@ export class Http2StreamTransport implements Transport, BatchStream {
    */
   private endIfReset(): void {
     const { stream } = this;
-    if (stream.aborted) stream.destroy();
+    // not within our own reset: nghttp2 would ask for the waiting output without end
+    if (stream.aborted && !this.destroyed) stream.destroy();
   }
 
   private readonly failed = (error: Error): void => {
