@@ -19,6 +19,9 @@ export function readOptions(args: readonly string[]): Options {
       status: 2,
     });
   }
+  if (positionals[0] === "") {
+    throw new CreateError('the folder is an empty string: give its name, or "." for this folder', { status: 2 });
+  }
   return {
     folder: positionals[0],
     template: values.template,

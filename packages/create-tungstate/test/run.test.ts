@@ -109,6 +109,7 @@ describe("create-tungstate with arguments", () => {
 
   for (const [args, message] of [
     [[], /^a folder is required: npm create tungstate my-app$/],
+    [[""], /^the folder is an empty string/],
     [["--template", "chat"], /^a folder is required/],
     [["a", "b"], /^unexpected argument "b": there can be one folder$/],
     [["a", "--template", "fastfy"], /^unknown template "fastfy": did you mean fastify\? The templates are chat, /],

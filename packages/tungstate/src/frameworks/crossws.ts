@@ -55,12 +55,24 @@ const OPTIONS: OptionNames<CrosswsOptions> = {
 
 const DEFAULT_IDLE_TIMEOUT = 30; // seconds, as of all crossws adapters
 
+/** Throws INVALID_ARGUMENT if a member is something else than a function. `prefix`: of its name. */
+function checkFunctions(prefix: string, of: object, names: readonly string[]): void {
+  for (const name of names) {
+    const value: unknown = Reflect.get(of, name);
+    if (value !== undefined && typeof value !== "function") invalid(`${prefix}${name}`, "a function", value);
+  }
+}
+
 /**
  * Returns an adapter of crossws on a WebSocketServer, for Nitro, h3, Hocuspocus and other programs
  * that take one. Throws INVALID_ARGUMENT.
  */
 export function crossws(options: CrosswsOptions = {}): CrosswsAdapter {
   checkNames(options, OPTIONS);
+  checkFunctions("", options, ["resolve", "getNamespace", "handleProtocols", "onError"]);
+  const hooksGiven: unknown = options.hooks === undefined ? {} : options.hooks;
+  if (typeof hooksGiven !== "object" || hooksGiven === null) invalid("hooks", "an object of functions", hooksGiven);
+  checkFunctions("hooks.", hooksGiven, ["upgrade", "open", "message", "close", "error"]);
   const hooks = new AdapterHooks(options);
   const namespaces = new Namespaces(options);
   /** What frameworks gave with a request, and what its upgrade hook has decided. */

@@ -164,6 +164,10 @@ test("wrong options throw INVALID_ARGUMENT", () => {
     { serverOptions: { authorize: () => true } },
     { serverOptions: { protocols: ["one"] } },
     { serverOptions: { heartbeet: false } },
+    { hooks: 1 },
+    { hooks: null },
+    ...["upgrade", "open", "message", "close", "error"].map((name) => ({ hooks: { [name]: 1 } })),
+    ...["resolve", "getNamespace", "handleProtocols", "onError"].map((name) => ({ [name]: "on" })),
   ];
   for (const options of wrong) {
     assert.throws(() => crossws(options), { code: "INVALID_ARGUMENT" }, JSON.stringify(options));
