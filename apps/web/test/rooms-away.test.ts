@@ -11,6 +11,7 @@ import {
   delivered,
   inTime,
   people,
+  reconnects,
   say,
   sees,
   shows,
@@ -114,7 +115,7 @@ test("a server that no longer replies is detected when a message is sent", async
   const status = async () => page.locator("#status-text").textContent();
   await inTime(page, status, (text) => text === "The server does not respond.", "the silence is detected");
   own.signal("SIGCONT");
-  await comesBack(page);
+  await reconnects(page);
   await delivered(page);
   assert.deepEqual(await texts(page), ["is anybody there?"]);
 });

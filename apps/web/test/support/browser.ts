@@ -198,17 +198,38 @@ export function delivered(page: Page): Promise<number> {
   );
 }
 
+/** Returns the seconds until the next attempt of a `timeless` page; NaN if it does not wait for one. */
+async function countdownNow(page: Page): Promise<number> {
+  const text = await page.getByRole("timer").textContent();
+  return Number(/^Next attempt in (\d+) s\.$/.exec(text ?? "")?.[1]);
+}
+
 /** Returns the seconds until the next attempt of a `timeless` page. */
-export async function countdown(page: Page): Promise<number> {
-  const read = async () => /^Next attempt in (\d+) s\.$/.exec((await page.getByRole("timer").textContent()) ?? "");
-  const found = await eventually(read, (match) => match !== null, "a countdown");
-  return Number(found?.[1]);
+export function countdown(page: Page): Promise<number> {
+  return eventually(
+    () => countdownNow(page),
+    (seconds) => !Number.isNaN(seconds),
+    "a countdown",
+  );
 }
 
 /** Advances the time by the countdown of a `timeless` page and waits for its connection. */
 export async function comesBack(page: Page): Promise<void> {
-  await page.clock.runFor((await countdown(page)) * 1_000);
-  await connected(page);
+  await countdown(page);
+  await reconnects(page);
+}
+
+/**
+ * Waits until a `timeless` page that has lost its connection is connected. Advances the time by its
+ * countdowns; it shows none while it makes an attempt, which may be so before this is called.
+ */
+export async function reconnects(page: Page): Promise<void> {
+  const status = async () => {
+    const seconds = await countdownNow(page);
+    if (seconds > 0) await page.clock.runFor(seconds * 1_000);
+    return page.locator("#status-text").textContent();
+  };
+  await eventually(status, (text) => text === "Connected", "it is connected");
 }
 
 /** Connects at once instead of waiting for the page's next attempt. */
