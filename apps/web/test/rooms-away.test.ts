@@ -80,7 +80,8 @@ test("after a server restart the page shows the reason, the countdown and the lo
   await delivered(page);
   await say(other, "welcome back");
   await shows(page, ["before", "meanwhile", "welcome back"]);
-  await people(page, 2);
+  const both = () => page.getByRole("heading", { name: "2 people here", exact: true, includeHidden: true }).count();
+  await inTime(page, both, (count) => count === 1, "two people");
   assert.deepEqual((await texts(other)).toSorted(), ["before", "meanwhile", "welcome back"]);
   await page.context().close();
   await other.context().close();
