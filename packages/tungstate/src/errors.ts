@@ -94,7 +94,6 @@ export const CONNECTION_ERRORS = {
   REDIRECT_LIMIT: { step: "handshake", fault: "peer", text: "the server redirects more often than maxRedirects" },
 } as const satisfies Record<string, ConnectionErrorEntry>;
 
-/** A name of CONNECTION_ERRORS. */
 // Rows of two tables: a bundler can leave out a table only if it contains no spread.
 const HANDLER_FAILED = { fault: "local", closeCode: 1011, text: "a handler of the application threw" } as const;
 const CLOSED_BY_SIGNAL = {

@@ -7,16 +7,16 @@ import type { Provided } from "../reconnecting/core/provide.ts";
 import { NEVER_OPEN, ReconnectLoop } from "../reconnecting/core/reconnect-loop.ts";
 import type { Gap } from "../reconnecting/core/types.ts";
 import { onAbort } from "../schedule/abort-signal.ts";
-import { Emitter } from "../schedule/emitter.ts";
 import { failedCall, handled, notOpen } from "../schedule/promises.ts";
 import { reportHandlerError } from "../schedule/report.ts";
 import { BrowserConnecting } from "./connecting.ts";
 import { browserError } from "./errors.ts";
 import type { Link } from "./link.ts";
-import { Message, type MessageData } from "../platform/message.ts";
+import type { Message, MessageData } from "../platform/message.ts";
 import { browserNetwork } from "./network.ts";
 import { type BrowserSettings, browserSettings, type ReconnectOptions } from "./options.ts";
 import { keep, type Payload, payloadOf } from "../platform/payload.ts";
+import { MessageEmitter } from "../platform/message-emitter.ts";
 import { Received } from "../platform/received.ts";
 import type {
   BrowserWebSocketConnection,
@@ -38,13 +38,13 @@ export function reconnecting(url: Provided<string | URL>, options: ReconnectOpti
 /** Interval of reading `bufferedAmount` while a caller waits for it: a browser has no event. */
 const BUFFER_CHECK_INTERVAL = 20; // ms
 
-class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingConnection {
+class Reconnecting extends MessageEmitter<ReconnectingEvents> implements ReconnectingConnection {
   readonly closed: Promise<CloseInfo>;
   readonly #stats = { messagesReceived: 0, messagesSent: 0, bytesReceived: 0, bytesSent: 0 };
   readonly #settings: BrowserSettings;
   readonly #loop: ReconnectLoop<Link>;
   readonly #outbox: Outbox<Payload>;
-  readonly #received = new Received((message) => this.emit("message", message));
+  protected readonly received = new Received((message) => this.emit("message", message));
   #resolveClosed!: (info: CloseInfo) => void;
   #status: ReconnectingStatus = { state: "connecting", attempt: 1, after: undefined };
   /** The current connection, also while it is closing. */
@@ -153,13 +153,13 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
     link.onMessage = (message) => {
       this.#stats.messagesReceived++;
       this.#stats.bytesReceived += message.size;
-      this.#received.push(message);
-      const { size } = this.#received;
+      this.received.push(message);
+      const { size } = this.received;
       if (size > this.#settings.receiveQueueSize) link.terminate(browserError("RECEIVE_QUEUE_FULL", `${size} bytes`));
     };
     if (gap !== undefined) {
       this.emit("gap", gap);
-      this.#received.push(gap);
+      this.received.push(gap);
     }
     this.emit("open", link, gap);
     this.#pass();
@@ -168,49 +168,19 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
 
   // ---- reading
 
-  override on<E extends keyof ReconnectingEvents>(
-    event: E,
-    listener: (...args: ReconnectingEvents[E]) => unknown,
-  ): this {
-    super.on(event, listener);
-    // after the other `on` calls of this task
-    if (event === "message") queueMicrotask(() => this.#received.listen(this.listenerCount("message") > 0));
-    return this;
-  }
-
-  override off<E extends keyof ReconnectingEvents>(
-    event: E,
-    listener: (...args: ReconnectingEvents[E]) => unknown,
-  ): this {
-    super.off(event, listener);
-    if (this.listenerCount("message") === 0) this.#received.listen(false);
-    return this;
-  }
-
-  pause(): void {
-    this.#received.pause(true);
-  }
-
-  resume(): void {
-    this.#received.pause(false);
-  }
-
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    for await (const each of this.withGaps()) if (each instanceof Message) yield each;
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    return this.received.messages();
   }
 
   async *withGaps(): AsyncIterableIterator<Message | Gap> {
-    while (await this.#received.readable()) {
-      const next = this.#received.take();
+    while (await this.received.readable()) {
+      const next = this.received.take();
       if (next !== undefined) yield next;
     }
   }
 
-  async *batches(): AsyncIterableIterator<readonly Message[]> {
-    while (await this.#received.readable()) {
-      const batch = this.#received.drain().filter((each) => each instanceof Message);
-      if (batch.length > 0) yield batch;
-    }
+  batches(): AsyncIterableIterator<readonly Message[]> {
+    return this.received.batches();
   }
 
   // ---- writing
@@ -409,7 +379,7 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
     this.#loop.abort(info.error);
     link?.terminate();
     while (this.#outbox.count > 0) this.#dropOldest();
-    this.#received.end(this.#silent);
+    this.received.end(this.#silent);
     this.#changed();
     if (info.error !== undefined) this.emit("error", info.error);
     this.emit("close", info);
@@ -418,7 +388,7 @@ class Reconnecting extends Emitter<ReconnectingEvents> implements ReconnectingCo
 
   #silence(): void {
     this.#silent = true;
-    this.#received.end(true);
+    this.received.end(true);
   }
 
   protected override isSilenced(event: keyof ReconnectingEvents): boolean {

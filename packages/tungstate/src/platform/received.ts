@@ -73,6 +73,22 @@ export class Received {
     return all;
   }
 
+  /** Yields the messages, each when it is asked for. */
+  async *messages(): AsyncIterableIterator<Message> {
+    while (await this.readable()) {
+      const next = this.take();
+      if (next instanceof Message) yield next;
+    }
+  }
+
+  /** Yields all messages received so far as one array. */
+  async *batches(): AsyncIterableIterator<readonly Message[]> {
+    while (await this.readable()) {
+      const batch = this.drain().filter((each) => each instanceof Message);
+      if (batch.length > 0) yield batch;
+    }
+  }
+
   #deliver(): void {
     // a listener may pause, resume, or end it
     if (this.#delivering) return;

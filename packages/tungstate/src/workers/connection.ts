@@ -4,8 +4,8 @@ import { applicationError } from "../errors.ts";
 import { describe } from "../options/describe.ts";
 import { Message, type MessageData } from "../platform/message.ts";
 import { payloadOf } from "../platform/payload.ts";
+import { MessageEmitter } from "../platform/message-emitter.ts";
 import { Received } from "../platform/received.ts";
-import { Emitter } from "../schedule/emitter.ts";
 import { failedCall, handled, notOpen } from "../schedule/promises.ts";
 import { reportHandlerError } from "../schedule/report.ts";
 import { workersError } from "./errors.ts";
@@ -27,11 +27,11 @@ export function openWorkerConnection(
   return { connection, events };
 }
 
-class Connection extends Emitter<WorkerConnectionEvents> implements WorkerConnection {
+class Connection extends MessageEmitter<WorkerConnectionEvents> implements WorkerConnection {
   readonly closed: Promise<CloseInfo>;
   readonly #socket: ServerSocket;
   readonly #settings: WorkerSettings;
-  readonly #received = new Received((message) => this.emit("message", message));
+  protected readonly received = new Received((message) => this.emit("message", message));
   readonly #stats = { messagesReceived: 0, messagesSent: 0, bytesReceived: 0, bytesSent: 0 };
   #resolveClosed!: (info: CloseInfo) => void;
   #state: "open" | "closing" | "closed" = "open";
@@ -97,8 +97,8 @@ class Connection extends Emitter<WorkerConnectionEvents> implements WorkerConnec
     if (this.#state === "closed") return;
     this.#stats.messagesReceived++;
     this.#stats.bytesReceived += message.size;
-    this.#received.push(message);
-    const { size } = this.#received;
+    this.received.push(message);
+    const { size } = this.received;
     if (size <= this.#settings.receiveQueueSize) return;
     this.#fail(CLOSE_CODE.TRY_AGAIN_LATER, workersError("RECEIVE_QUEUE_FULL", `${size} bytes`));
   }
@@ -127,42 +127,12 @@ class Connection extends Emitter<WorkerConnectionEvents> implements WorkerConnec
 
   // ---- reading
 
-  override on<E extends keyof WorkerConnectionEvents>(
-    event: E,
-    listener: (...args: WorkerConnectionEvents[E]) => unknown,
-  ): this {
-    super.on(event, listener);
-    // after the other `on` calls of this task
-    if (event === "message") queueMicrotask(() => this.#received.listen(this.listenerCount("message") > 0));
-    return this;
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    return this.received.messages();
   }
 
-  override off<E extends keyof WorkerConnectionEvents>(
-    event: E,
-    listener: (...args: WorkerConnectionEvents[E]) => unknown,
-  ): this {
-    super.off(event, listener);
-    if (this.listenerCount("message") === 0) this.#received.listen(false);
-    return this;
-  }
-
-  pause(): void {
-    this.#received.pause(true);
-  }
-
-  resume(): void {
-    this.#received.pause(false);
-  }
-
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    while (await this.#received.readable()) {
-      const next = this.#received.take();
-      if (next instanceof Message) yield next;
-    }
-  }
-
-  async *batches(): AsyncIterableIterator<readonly Message[]> {
-    while (await this.#received.readable()) yield this.#received.drain().filter((each) => each instanceof Message);
+  batches(): AsyncIterableIterator<readonly Message[]> {
+    return this.received.batches();
   }
 
   // ---- writing
@@ -276,7 +246,7 @@ class Connection extends Emitter<WorkerConnectionEvents> implements WorkerConnec
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#failure = info.error;
-    this.#received.end(this.#silent);
+    this.received.end(this.#silent);
     this.#wake();
     if (info.error !== undefined) this.emit("error", info.error);
     this.emit("close", info);
@@ -285,7 +255,7 @@ class Connection extends Emitter<WorkerConnectionEvents> implements WorkerConnec
 
   #silence(): void {
     this.#silent = true;
-    this.#received.end(true);
+    this.received.end(true);
   }
 
   protected override isSilenced(event: keyof WorkerConnectionEvents): boolean {
