@@ -53,6 +53,8 @@ const OPTIONS: OptionNames<CrosswsOptions> = {
   serverOptions: true,
 };
 
+const HOOKS: readonly (keyof Hooks)[] = ["upgrade", "open", "message", "ping", "pong", "drain", "close", "error"];
+
 const DEFAULT_IDLE_TIMEOUT = 30; // seconds, as of all crossws adapters
 
 /** Throws INVALID_ARGUMENT if a member is something else than a function. `prefix`: of its name. */
@@ -72,7 +74,7 @@ export function crossws(options: CrosswsOptions = {}): CrosswsAdapter {
   checkFunctions("", options, ["resolve", "getNamespace", "handleProtocols", "onError"]);
   const hooksGiven: unknown = options.hooks === undefined ? {} : options.hooks;
   if (typeof hooksGiven !== "object" || hooksGiven === null) invalid("hooks", "an object of functions", hooksGiven);
-  checkFunctions("hooks.", hooksGiven, ["upgrade", "open", "message", "close", "error"]);
+  checkFunctions("hooks.", hooksGiven, HOOKS);
   const hooks = new AdapterHooks(options);
   const namespaces = new Namespaces(options);
   /** What frameworks gave with a request, and what its upgrade hook has decided. */

@@ -1,4 +1,5 @@
-import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
+import type { ErrorEntry, ErrorMaker } from "@tungstate/protocol";
+import { errorMaker } from "@tungstate/protocol/internal";
 
 /** Why a server refused a well-formed handshake. */
 export const SERVER_ERRORS = {
@@ -20,10 +21,5 @@ export const SERVER_ERRORS = {
 
 export type ServerErrorCode = keyof typeof SERVER_ERRORS;
 
-export function serverError(
-  code: ServerErrorCode,
-  detail?: string,
-  options?: ErrorOptions,
-): WebSocketError<ServerErrorCode> {
-  return new WebSocketError<ServerErrorCode>(code, SERVER_ERRORS[code], detail, options);
-}
+/** Returns the error for a row of SERVER_ERRORS. */
+export const serverError: ErrorMaker<ServerErrorCode> = /* @__PURE__ */ errorMaker(SERVER_ERRORS);

@@ -1,4 +1,5 @@
-import { type ErrorEntry, WebSocketError } from "@tungstate/protocol";
+import type { ErrorEntry, ErrorMaker } from "@tungstate/protocol";
+import { errorMaker } from "@tungstate/protocol/internal";
 import { CLOSE_TIMEOUT, CONNECTION_LOST, RECEIVE_QUEUE_FULL } from "../platform/errors.ts";
 
 /** Errors of connections over a server socket of the platform. */
@@ -12,10 +13,5 @@ export const WORKERS_ERRORS = {
 /** A name of WORKERS_ERRORS. */
 export type WorkersErrorCode = keyof typeof WORKERS_ERRORS;
 
-export function workersError(
-  code: WorkersErrorCode,
-  detail?: string,
-  options?: ErrorOptions,
-): WebSocketError<WorkersErrorCode> {
-  return new WebSocketError<WorkersErrorCode>(code, WORKERS_ERRORS[code], detail, options);
-}
+/** Returns the error for a row of WORKERS_ERRORS. */
+export const workersError: ErrorMaker<WorkersErrorCode> = /* @__PURE__ */ errorMaker(WORKERS_ERRORS);

@@ -1,3 +1,4 @@
+import { chooseProtocol } from "@tungstate/protocol";
 import { invalid } from "../options/check.ts";
 import { checkNames, type OptionNames } from "../options/names.ts";
 import { mayConnect, type OriginPolicy } from "../server/admission/origin.ts";
@@ -45,7 +46,7 @@ export function upgrade(request: Request, options: UpgradeOptions = {}): Upgrade
     return refused(403, "pages of this origin may not connect\n", {});
   }
   const offered = (fields.get("sec-websocket-protocol") ?? "").split(",").map((each) => each.trim());
-  const protocol = protocols.find((each) => offered.includes(each));
+  const protocol = chooseProtocol(offered, protocols);
   const { 0: client, 1: socket } = new WebSocketPair();
   const response = new Response(null, {
     status: 101,

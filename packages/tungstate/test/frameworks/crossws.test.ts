@@ -166,7 +166,9 @@ test("wrong options throw INVALID_ARGUMENT", () => {
     { serverOptions: { heartbeet: false } },
     { hooks: 1 },
     { hooks: null },
-    ...["upgrade", "open", "message", "close", "error"].map((name) => ({ hooks: { [name]: 1 } })),
+    ...["upgrade", "open", "message", "ping", "pong", "drain", "close", "error"].map((name) => ({
+      hooks: { [name]: 1 },
+    })),
     ...["resolve", "getNamespace", "handleProtocols", "onError"].map((name) => ({ [name]: "on" })),
   ];
   for (const options of wrong) {
