@@ -5,6 +5,8 @@ import type { AdapterInstance, AdapterOptions, Hooks, Message, Peer } from "cros
 import { HandshakeRejectedError } from "../../../src/client/client.ts";
 import { connect, type ConnectOptions } from "../../../src/client/connect.ts";
 import type { WebSocketConnection } from "../../../src/connection/types.ts";
+import { Raw, upgradeRequest } from "../../support/raw.ts";
+import { take } from "../../support/take.ts";
 import { until } from "../../support/until.ts";
 
 /** An adapter on a port. */
@@ -337,18 +339,10 @@ export function crosswsSuite({ name, start, lacks = {} }: AdapterUnderTest): voi
   it("error: a protocol error of the client is reported, and close follows", async (t) => {
     const { client, calls } = await withPeer(t);
     client.write("x".repeat(10));
-    const { createConnection } = await import("node:net");
     const port = Number(new URL(calls.peers[0]?.request.url ?? "").port);
-    const socket = createConnection(port, "127.0.0.1");
-    t.after(() => socket.destroy());
-    socket.on("error", () => undefined);
-    socket.write(
-      `GET / HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
-    );
-    socket.resume();
+    const raw = Raw.to(t, { port }).send(upgradeRequest("/", { Host: `127.0.0.1:${port}` }));
     await until(() => calls.peers.length === 2);
-    socket.write(Buffer.from("838000000000", "hex")); // an unknown opcode
+    raw.send(Buffer.from("838000000000", "hex")); // an unknown opcode
     await until(() => calls.closes.length === 1);
     assert.equal(calls.errors.length, 1);
     assert.ok(calls.errors[0] instanceof Error);
@@ -452,31 +446,12 @@ export function crosswsSuite({ name, start, lacks = {} }: AdapterUnderTest): voi
   });
 
   it("idleTimeout: a client that does not answer is dropped", async (t) => {
-    const { createConnection } = await import("node:net");
     const calls = new Calls();
     const { port } = await start(t, { hooks: calls.hooks(), idleTimeout: 0.1 });
-    const socket = createConnection(port, "127.0.0.1");
-    t.after(() => socket.destroy());
-    socket.on("error", () => undefined);
-    socket.write(
-      `GET / HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
-    );
-    socket.resume();
+    Raw.to(t, { port }).send(upgradeRequest("/", { Host: `127.0.0.1:${port}` }));
     await until(() => calls.closes.length === 1);
     assert.equal(calls.closes[0]?.code, 1006);
   });
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-
-async function take(client: WebSocketConnection, count: number) {
-  const iterator = client[Symbol.asyncIterator]();
-  const messages = [];
-  while (messages.length < count) {
-    const { value, done } = await iterator.next();
-    assert.ok(done !== true, `${messages.length} of ${count} messages came`);
-    messages.push(value);
-  }
-  return messages;
-}

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { test, type TestContext } from "node:test";
 import { connect, type ConnectOptions } from "../../../src/client/connect.ts";
 import type { WebSocketConnection } from "../../../src/connection/types.ts";
+import { take } from "../../support/take.ts";
 import { until } from "../../support/until.ts";
 
 /** A platform that runs ./worker.ts. */
@@ -268,17 +269,6 @@ async function dial(
   const client = await connect(`ws://127.0.0.1:${port}${path}`, { proxy: false, ...options });
   t.after(() => client.terminate());
   return client;
-}
-
-async function take(client: WebSocketConnection, count: number) {
-  const iterator = client[Symbol.asyncIterator]();
-  const messages = [];
-  while (messages.length < count) {
-    const { value, done } = await iterator.next();
-    assert.ok(done !== true, `${messages.length} of ${count} messages came`);
-    messages.push(value);
-  }
-  return messages;
 }
 
 async function fetchLog({ port }: WorkerPlatform): Promise<string[]> {
