@@ -263,7 +263,7 @@ export const routes: readonly Route[] = [
 ];
 
 /** The routes over HTTP/2. */
-const http2Routes: readonly Route[] = [
+export const http2Routes: readonly Route[] = [
   {
     name: "a port of its own with HTTP/2",
     start: (t, options = {}, handler = nothing) => listenHttp2(t, options, handler),

@@ -4,7 +4,7 @@ import { systemClock } from "../../schedule/clock.ts";
 import { type Deadlines, NOWHERE, type Timed } from "../../schedule/deadlines.ts";
 import { RefusedError } from "../admission/refused.ts";
 import { serverError } from "../errors.ts";
-import { socketBelow } from "../http/tls.ts";
+import { parentOf, socketBelow } from "../http/tls.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Place } from "./first-request.ts";
 
@@ -13,6 +13,7 @@ export class Securing {
   /** False if the TLS server has a time limit of its own. */
   private readonly limitsTime: boolean;
   private readonly waiting = new Map<Socket, Handshake>();
+  private readonly refused = new WeakSet<Socket>();
 
   constructor(limitsTime: boolean) {
     this.limitsTime = limitsTime;
@@ -23,6 +24,7 @@ export class Securing {
     if (socket.destroyed) return true; // other code gave it: nothing follows
     const place = arrivals.arrive(arrivals.countsAddresses ? socket.remoteAddress : undefined, mayBeHttp);
     if (place instanceof RefusedError) {
+      this.refused.add(socket);
       socket.destroy();
       return false;
     }
@@ -42,6 +44,12 @@ export class Securing {
     if (below === undefined || handshake === undefined) return undefined;
     this.waiting.delete(below);
     return handshake.done();
+  }
+
+  /** Whether `begin` has refused, and reported, the connection of a TLS socket. */
+  hasRefused(socket: TLSSocket): boolean {
+    const below = parentOf(socket);
+    return below !== undefined && this.refused.has(below);
   }
 
   /** Destroys all connections in their TLS handshake. */

@@ -140,6 +140,7 @@ export class Port {
     server.on("secureConnection", (socket) => this.pass(socket, this.securing.end(socket)));
     server.on("tlsClientError", (error, socket) => {
       socket.destroy(); // Node leaves a socket open whose TLS handshake timed out
+      if (this.securing.hasRefused(socket)) return;
       arrivals.onRefused(serverError("TLS_HANDSHAKE_FAILED", error.message, { cause: error }));
     });
     return server;

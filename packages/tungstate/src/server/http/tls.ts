@@ -48,10 +48,16 @@ export function changedTls(before: TlsOptions, changes: SecureContextOptions): T
  * Without that property the addresses identify it, except on a Unix socket, which has no addresses.
  */
 export function socketBelow(socket: TLSSocket, sockets: ReadonlyMap<Socket, unknown>): Socket | undefined {
-  const below: unknown = Reflect.get(socket, "_parent");
-  if (below instanceof Socket && sockets.has(below)) return below;
+  const below = parentOf(socket);
+  if (below !== undefined && sockets.has(below)) return below;
   const { remoteAddress, remotePort } = socket;
   return [...sockets.keys()].find((each) => each.remotePort === remotePort && each.remoteAddress === remoteAddress);
+}
+
+/** Returns the socket that a TLS socket runs over; undefined where Node does not tell. */
+export function parentOf(socket: TLSSocket): Socket | undefined {
+  const below: unknown = Reflect.get(socket, "_parent");
+  return below instanceof Socket ? below : undefined;
 }
 
 /**
