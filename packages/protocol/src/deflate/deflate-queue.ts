@@ -61,7 +61,7 @@ export interface OutgoingMessages {
   inTurn(run: () => Promise<void> | undefined): void;
   /**
    * Compresses a fragment of a message that was begun as a compressed one. Returns undefined if the
-   * connection is closed. Bytes returned at once are borrowed until the next call of any codec.
+   * connection is closed.
    */
   deflateFragment(payload: Uint8Array, last: boolean): Uint8Array | Promise<Uint8Array | undefined>;
   /** Drops what waits. */
@@ -158,7 +158,8 @@ export class DeflateQueue implements OutgoingMessages {
 
   deflateFragment(payload: Uint8Array, last: boolean): Uint8Array | Promise<Uint8Array | undefined> {
     const deflated = this.#codec.deflateFragment(payload, last);
-    return deflated instanceof Promise ? deflated : lasting(deflated);
+    // borrowed from the codec, and the fragment may have to wait for room
+    return deflated instanceof Promise ? deflated : new Uint8Array(deflated);
   }
 
   close(): void {

@@ -47,8 +47,6 @@ export interface Phase {
   readonly closePending: boolean;
   /** Whether a Close was sent. No pong follows it (§5.5.2). */
   readonly closeSent: boolean;
-  /** Whether the stream has to end, so that the deadline of closing applies. */
-  readonly ends: boolean;
   /**
    * Whether the peer gets what was written before the Close: output that it accepts extends the
    * deadline, and a pending Close waits for messages that are being compressed.
@@ -108,19 +106,19 @@ export const PHASES: Readonly<Record<PhaseName, Phase>> = frozen({
     },
   },
   closeHeld: {
-    ...phase("open", { receives: true, sends: true, ends: true, drains: true }),
+    ...phase("open", { receives: true, sends: true, drains: true }),
     next: { ...ERRORS, closeSent: "closeSent", closeReceived: "closeReceivedHeld", streamEnded: "lost" },
   },
   inputEnded: {
-    ...phase("open", { sends: true, ends: true, drains: true }),
+    ...phase("open", { sends: true, drains: true }),
     next: { ...ERRORS, streamEnded: "lost" },
   },
   closeSent: {
-    ...phase("closing", { receives: true, closeSent: true, ends: true, drains: true }),
+    ...phase("closing", { receives: true, closeSent: true, drains: true }),
     next: { ...ERRORS_AFTER_CLOSE_SENT, closeReceived: "closesExchanged", streamEnded: "lost" },
   },
   closeReceived: {
-    ...phase("closing", { sends: true, accepts: true, closePending: true, ends: true, drains: true }),
+    ...phase("closing", { sends: true, accepts: true, closePending: true, drains: true }),
     next: {
       ...ERRORS_AFTER_CLOSE,
       closeHeld: "closeReceivedHeld",
@@ -130,23 +128,23 @@ export const PHASES: Readonly<Record<PhaseName, Phase>> = frozen({
     },
   },
   closeReceivedHeld: {
-    ...phase("closing", { sends: true, closePending: true, ends: true, drains: true }),
+    ...phase("closing", { sends: true, closePending: true, drains: true }),
     next: { ...ERRORS_AFTER_CLOSE, closeSent: "closesExchanged", streamEnded: "lost" },
   },
   closesExchanged: {
-    ...phase("closing", { closeSent: true, ends: true, drains: true, streamEndsAt: "server" }),
+    ...phase("closing", { closeSent: true, drains: true, streamEndsAt: "server" }),
     next: { ...ERRORS_AFTER_CLOSE_SENT, streamEnded: "closedCleanly" },
   },
   failing: {
-    ...phase("closing", { sends: true, accepts: true, closePending: true, ends: true }),
+    ...phase("closing", { sends: true, accepts: true, closePending: true }),
     next: { closeSent: "failed", timedOut: "aborted", streamEnded: "lostAfterError" },
   },
   failed: {
-    ...phase("closing", { closeSent: true, ends: true, streamEndsAt: "both" }),
+    ...phase("closing", { closeSent: true, streamEndsAt: "both" }),
     next: { streamEnded: "lostAfterError" },
   },
   draining: {
-    ...phase("closing", { sends: true, accepts: true, closePending: true, ends: true, drains: true }),
+    ...phase("closing", { sends: true, accepts: true, closePending: true, drains: true }),
     next: {
       closeHeld: "drainingHeld",
       closeSent: "drained",
@@ -156,15 +154,15 @@ export const PHASES: Readonly<Record<PhaseName, Phase>> = frozen({
     },
   },
   drainingHeld: {
-    ...phase("closing", { sends: true, closePending: true, ends: true, drains: true }),
+    ...phase("closing", { sends: true, closePending: true, drains: true }),
     next: { closeSent: "drained", timedOut: "aborted", streamEnded: "lost" },
   },
   drained: {
-    ...phase("closing", { closeSent: true, ends: true, drains: true, streamEndsAt: "both" }),
+    ...phase("closing", { closeSent: true, drains: true, streamEndsAt: "both" }),
     next: { streamEnded: "lost" },
   },
   aborted: {
-    ...phase("closing", { ends: true, streamEndsAt: "both" }),
+    ...phase("closing", { streamEndsAt: "both" }),
     next: { streamEnded: "lostAfterError" },
   },
   closedCleanly: { ...phase("closed", { closeSent: true, drains: true, streamEndsAt: "both" }), next: {} },
@@ -186,7 +184,6 @@ function phase(state: ProtocolState, holds: Partial<Phase>): Omit<Phase, "next">
     accepts: false,
     closePending: false,
     closeSent: false,
-    ends: false,
     drains: false,
     streamEndsAt: "neither",
     ...holds,

@@ -236,6 +236,28 @@ for (const role of ROLES) {
       assert.equal(end.code, "HANDLER_FAILED");
     });
 
+    test("from every event on that ends the connection, until the stream is closed", () => {
+      const events: Readonly<Record<string, (end: Endpoint) => void>> = {
+        "close()": ({ protocol }) => protocol.close(1000, "", START),
+        "holdClose()": ({ protocol }) => protocol.holdClose(1000, "", START),
+        "the peer's Close": (end) => end.receive({ opcode: 8 }),
+        "an error": ({ protocol }) => protocol.fail(handlerFailed(), START),
+        "an error behind output": ({ protocol }) => protocol.fail(handlerFailed(), START, true),
+        "abort()": ({ protocol }) => protocol.abort(START),
+        "the end of the peer's half": ({ protocol }) => protocol.receiveEnd(START),
+      };
+      for (const [name, happen] of Object.entries(events)) {
+        const end = new Endpoint(role, { closeTimeout: 100 });
+        const { protocol } = end;
+        end.now = START;
+        assert.deepEqual([protocol.isEnding, protocol.pollTimeout()], [false, Infinity], name);
+        happen(end);
+        assert.deepEqual([protocol.isEnding, protocol.pollTimeout()], [true, START + 100], name);
+        protocol.streamClosed(START);
+        assert.equal(protocol.pollTimeout(), Infinity, name);
+      }
+    });
+
     test("restarted whenever output is sent, up to maxCloseTime in total", () => {
       const end = new Endpoint(role, { closeTimeout: 100, maxCloseTime: 250 });
       const { protocol } = end;

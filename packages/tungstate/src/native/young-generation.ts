@@ -10,7 +10,7 @@ function load(): Collect | undefined {
   const known: unknown = Reflect.get(globalThis, "gc");
   if (typeof known === "function") return known as Collect;
   try {
-    // contexts that are created while the flag is set have the function; those of the program have not
+    // contexts that are created while the flag is set have the function; those of the program do not
     setFlagsFromString("--expose-gc");
     try {
       const found: unknown = runInNewContext("gc");

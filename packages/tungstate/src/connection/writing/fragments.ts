@@ -32,9 +32,7 @@ export async function sendInFragments(
   core.beginMessage(type, deflate !== undefined);
   const send = async (part: Uint8Array, last: boolean): Promise<void> => {
     const deflated = deflate === undefined ? part : deflate(part, last);
-    // bytes that are returned at once are borrowed until the next message of any connection is
-    // compressed
-    const payload = deflated instanceof Promise ? await deflated : deflated === part ? part : new Uint8Array(deflated);
+    const payload = deflated instanceof Promise ? await deflated : deflated;
     if (payload === undefined) throw protocolError("NOT_OPEN");
     if (!core.hasRoom(payload)) await pace.room();
     core.sendFragment(payload, last);
