@@ -144,7 +144,7 @@ export const SETTINGS: { readonly [N in Name]: Setting<Exclude<ServeSettings[N],
     argument: "<file>",
     help: "private key of the certificate, in PEM; SIGHUP reads both files again",
   },
-  http2: { kind: flag, help: "with --tls-cert: take HTTP/2 beside HTTP/1.1, for pages and WebSockets" },
+  http2: { kind: flag, help: "with --tls-cert: serve HTTP/2 as well as HTTP/1.1, for pages and WebSockets" },
   redis: {
     kind: texts,
     argument: "<url>",

@@ -24,7 +24,7 @@ export const TICK_LIMIT = 1024 * 1024;
 
 /**
  * Hands the output of a protocol to a transport: one write at a time, and at most one per
- * event-loop tick unless `writeBufferSize` is reached before. Wakes those who wait for it.
+ * event-loop tick unless `writeBufferSize` is reached before. Wakes callers that wait.
  */
 export abstract class Flushing {
   // fields of `canWriteFrames` first, so that they are on one cache line
