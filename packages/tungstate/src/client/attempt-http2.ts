@@ -1,4 +1,4 @@
-import { ConnectHandshake, DEFAULT_HEAD_LIMITS, type Http2Fields } from "@tungstate/protocol";
+import { ConnectHandshake, DEFAULT_HEAD_LIMITS } from "@tungstate/protocol";
 import { argumentError } from "@tungstate/protocol/internal";
 import type { Driver } from "../connection/driver/driver.ts";
 import type { ConnectionSettings } from "../connection/options.ts";
@@ -9,6 +9,7 @@ import { ConnectError, connectError } from "../errors.ts";
 import type { ClientSession, OpenedStream, ResponseLimits } from "../http2/client/client-session.ts";
 import { HandshakeTime } from "../http2/client/handshake-time.ts";
 import { Http2Sessions, poolOf } from "../http2/client/http2-sessions.ts";
+import { headersOf } from "../http2/fields.ts";
 import { loadHttp2 } from "../http2/load.ts";
 import type { Acquired, Demand } from "../http2/client/session-pool.ts";
 import { digestOf, identityOf, objectNumber } from "../tls/identity.ts";
@@ -141,14 +142,4 @@ function keyOf(target: WebSocketUrl, options: AttemptOptions, limits: ResponseLi
       [noDelay, keepAlive, tcpUserTimeout, ofObject(wrap), limits],
     ]),
   );
-}
-
-/** The fields as node:http2 takes them. */
-function headersOf(fields: Http2Fields): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = {};
-  for (const [name, value] of fields) {
-    const before = headers[name];
-    headers[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [before]), value];
-  }
-  return headers;
 }

@@ -191,7 +191,7 @@ async function attempt(
   signal: AbortSignal,
 ): Promise<Driver> {
   const version = httpVersion(options);
-  // without TLS there is no ALPN, and prior knowledge (RFC 9113 §3.3) is none that can be tried
+  // without TLS there is no ALPN, which would tell whether the server supports HTTP/2
   if (version === "2" || (version === "auto" && target.secure)) {
     const { attemptHttp2 } = await import("./attempt-http2.ts");
     return attemptHttp2(target, options, settings, signal, version);

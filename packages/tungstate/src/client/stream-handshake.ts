@@ -7,7 +7,9 @@ import type { ConnectionSettings } from "../connection/options.ts";
 import { abortedError, connectError } from "../errors.ts";
 import type { ClientSession, ResponseLimits } from "../http2/client/client-session.ts";
 import type { HandshakeTime } from "../http2/client/handshake-time.ts";
-import { Http2StreamTransport, nameOf } from "../http2/stream-transport.ts";
+import { CANCEL, nameOf, REFUSED_STREAM } from "../http2/error-codes.ts";
+import { pairsOf } from "../http2/fields.ts";
+import { Http2StreamTransport } from "../http2/stream-transport.ts";
 import { onAbort } from "../schedule/abort-signal.ts";
 import { HandshakeRejectedError, lostError, REJECTION_BODY_TIMEOUT } from "./client.ts";
 
@@ -22,8 +24,6 @@ export interface StreamOpening {
 }
 
 const END_STREAM = 0x1; // RFC 9113 §6.2, a flag of HEADERS
-const REFUSED_STREAM = 0x7; // RFC 9113 §7
-const CANCEL = 0x8;
 
 /** As for HTTP/1.1: the bytes that are kept of the body of a response other than 200. */
 const MAX_BODY_SIZE = 64 * 1024;
@@ -204,10 +204,4 @@ function fieldsOf(headers: IncomingHttpHeaders, raw: readonly string[] | undefin
   return Object.entries(headers).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [String(value)]).map((each) => [name, each] as const),
   );
-}
-
-function pairsOf(raw: readonly string[]): Http2Fields {
-  const pairs: (readonly [string, string])[] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2) pairs.push([raw[at], raw[at + 1]]);
-  return pairs;
 }

@@ -1,7 +1,8 @@
-import { constants, type Http2Session, type Http2Stream } from "node:http2";
+import type { Http2Session, Http2Stream } from "node:http2";
 import type { TLSSocket } from "node:tls";
 import { Batches, type BatchStream } from "../transport/batches.ts";
 import type { Transport, TransportSink } from "../transport/transport.ts";
+import { CANCEL, nameOf } from "./error-codes.ts";
 import { type SharedSession, sharedSession } from "./session.ts";
 
 /**
@@ -29,7 +30,7 @@ export class Http2StreamTransport implements Transport, BatchStream {
   private destroyed = false;
   private cause: Error | undefined;
 
-  /** `stream`: has its number; nobody has read from it. */
+  /** `stream`: has its number; nothing has been read from it. */
   constructor(stream: Http2Stream, session: Http2Session) {
     this.stream = stream;
     this.shared = sharedSession(session);
@@ -106,7 +107,7 @@ export class Http2StreamTransport implements Transport, BatchStream {
     const { stream } = this;
     const first = this.sink === undefined;
     this.sink = sink;
-    // an end that nobody was told of
+    // an end that no sink was notified of
     if (stream.closed && (stream.destroyed || this.destroyed)) process.nextTick(this.tellClosed);
     else if (stream.readableEnded) process.nextTick(this.ended);
     else {
@@ -180,31 +181,9 @@ export class Http2StreamTransport implements Transport, BatchStream {
     this.batches.clear();
     const { stream } = this;
     // no RST_STREAM if both halves have ended
-    if (!stream.closed) stream.close(constants.NGHTTP2_CANCEL);
+    if (!stream.closed) stream.close(CANCEL);
     // RST_STREAM waits for the session; the connection does not
     stream.destroy();
     setImmediate(this.tellClosed);
   }
 }
-
-/** The name of an error code (RFC 9113 §7), such as CANCEL. */
-export function nameOf(code: number): string {
-  return ERROR_CODES[code] ?? `0x${code.toString(16)}`;
-}
-
-const ERROR_CODES = [
-  "NO_ERROR",
-  "PROTOCOL_ERROR",
-  "INTERNAL_ERROR",
-  "FLOW_CONTROL_ERROR",
-  "SETTINGS_TIMEOUT",
-  "STREAM_CLOSED",
-  "FRAME_SIZE_ERROR",
-  "REFUSED_STREAM",
-  "CANCEL",
-  "COMPRESSION_ERROR",
-  "CONNECT_ERROR",
-  "ENHANCE_YOUR_CALM",
-  "INADEQUATE_SECURITY",
-  "HTTP_1_1_REQUIRED",
-];

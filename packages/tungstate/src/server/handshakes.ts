@@ -20,6 +20,7 @@ import type { ConnectionSettings } from "../connection/options.ts";
 import type { WebSocketConnection } from "../connection/types.ts";
 import type { StreamHandle } from "../native/system.ts";
 import type { ByteStream } from "../transport/byte-stream.ts";
+import { pairsOf } from "../http2/fields.ts";
 import { Http2StreamTransport } from "../http2/stream-transport.ts";
 import { HandleTransport } from "../transport/handle.ts";
 import { transportOf } from "../transport/of.ts";
@@ -34,7 +35,6 @@ import type { KnownHandshake, Place } from "./door/first-request.ts";
 import { handOver } from "./http/handover.ts";
 import { Http2Responder } from "./http2/responder.ts";
 import type { OpenedStream } from "./http2/opened-stream.ts";
-import { pairsOf } from "./raw-fields.ts";
 import { HTTP_1_RESPONDER } from "./responder.ts";
 
 /** Uses the handshakes of a server. */

@@ -5,6 +5,7 @@ import { openConnection } from "../../src/connection/connection.ts";
 import { type ConnectionOptions, connectionSettings } from "../../src/connection/options.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { clientCompression } from "../../src/deflate/settings.ts";
+import { pairsOf } from "../../src/http2/fields.ts";
 import { Http2StreamTransport } from "../../src/http2/stream-transport.ts";
 import { selfSigned } from "./pairs.ts";
 
@@ -50,9 +51,7 @@ export async function extendedConnect(
     number,
     string[],
   ];
-  const pairs: [string, string][] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2) pairs.push([raw[at] ?? "", raw[at + 1] ?? ""]);
-  return { status: Number(headers[":status"]), headers, fields: pairs, stream };
+  return { status: Number(headers[":status"]), headers, fields: pairsOf(raw), stream };
 }
 
 /** The text of a response. */

@@ -15,6 +15,7 @@ import { openConnection } from "../../src/connection/connection.ts";
 import { connectionSettings } from "../../src/connection/options.ts";
 import type { WebSocketConnection } from "../../src/connection/types.ts";
 import { serverCompression } from "../../src/deflate/settings.ts";
+import { pairsOf } from "../../src/http2/fields.ts";
 import { Http2StreamTransport } from "../../src/http2/stream-transport.ts";
 import { platform } from "../../src/native/platform.ts";
 import { selfSigned } from "./pairs.ts";
@@ -82,7 +83,7 @@ export async function http2Peer(
   server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw: unknown) => {
     peer.streams.push(stream);
     stream.on("error", () => undefined);
-    onStream(stream, headers, pairs(raw as readonly string[]));
+    onStream(stream, headers, pairsOf(raw as readonly string[]));
   });
   t.after(async () => {
     const closed = once(server, "close");
@@ -91,12 +92,6 @@ export async function http2Peer(
     await closed;
   });
   return peer;
-}
-
-function pairs(raw: readonly string[]): Http2Fields {
-  const fields: (readonly [string, string])[] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2) fields.push([raw[at] ?? "", raw[at + 1] ?? ""]);
-  return fields;
 }
 
 /** Accepts each request as a WebSocket; `handler` gets the connection. */

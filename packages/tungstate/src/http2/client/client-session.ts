@@ -8,6 +8,7 @@ import type { Clock } from "../../schedule/clock.ts";
 import { tlsFailure } from "../../tls/failures.ts";
 import type { Route } from "../../transport/route.ts";
 import type { TlsInfo } from "../../transport/tls-info.ts";
+import { CANCEL } from "../error-codes.ts";
 import { loadHttp2 } from "../load.ts";
 import { sharedSession } from "../session.ts";
 
@@ -48,8 +49,6 @@ const SESSION_WINDOW = 4 * 1024 * 1024;
  * this client uses none.
  */
 const MAX_ORIGINS = 1_000;
-
-const CANCEL = 0x8; // RFC 9113 §7
 
 /** Time for the GOAWAY of a session that ends, in ms. */
 const GOAWAY_TIME = 1_000;

@@ -256,7 +256,7 @@ function maxHeaderSizeOf(server: WebServer): number {
 
 type Method = (...args: unknown[]) => unknown;
 
-/** The arguments of a \`stream\` event. */
+/** The arguments of a `stream` event. */
 type StreamArguments = [
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,

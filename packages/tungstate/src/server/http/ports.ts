@@ -11,8 +11,12 @@ import { httpServerOf } from "./app.ts";
 import { HttpBackend } from "./backend.ts";
 import { Port, type PortHost } from "./port.ts";
 import { checkStreams } from "../http2/announce.ts";
-import { Http2Backend, type Http2Options } from "../http2/backend.ts";
+import type { Http2Backend, Http2Options } from "../http2/backend.ts";
 import { handshakeTakerOf, routeUpgrades, shareRoutes, takerOf, type UpgradeTaker } from "./router.ts";
+
+/** Loads node:http2, which most servers do not use. */
+const loadBackend = async () => (await import("../http2/backend.ts")).Http2Backend;
+type Http2 = Awaited<ReturnType<typeof loadBackend>>;
 
 /** The ports of a server, and the HTTP servers behind them. */
 export class Ports {
@@ -42,10 +46,11 @@ export class Ports {
     const { tls, http: app, http2, ...where } = options;
     const http2Options = checkHttp2(http2, tls !== undefined);
     this.checkNotClosed();
+    const backend = http2Options === undefined ? undefined : await loadBackend();
     const httpServer = app === undefined ? undefined : await httpServerOf(app);
     this.checkNotClosed(); // an application may need time to get ready
     const http = httpServer === undefined ? undefined : this.backendOf(httpServer, tls !== undefined);
-    const sessions = http2Options === undefined ? undefined : this.sessionsOf(http, http2Options);
+    const sessions = backend === undefined ? undefined : this.sessionsOf(backend, http, http2Options);
     try {
       const port = new Port(this.host, tls, http, sessions);
       this.ports.add(port);
@@ -89,8 +94,8 @@ export class Ports {
     return backend;
   }
 
-  private sessionsOf(http: HttpBackend | undefined, options: Http2Options): Http2Backend {
-    const sessions = new Http2Backend(this.host.arrivals, http?.server, options, (server, streams) =>
+  private sessionsOf(Backend: Http2, http: HttpBackend | undefined, options: Http2Options = {}): Http2Backend {
+    const sessions = new Backend(this.host.arrivals, http?.server, options, (server, streams) =>
       http === undefined
         ? routeUpgrades(server, undefined, this.taker, streams)
         : shareRoutes(server, http.server, streams),

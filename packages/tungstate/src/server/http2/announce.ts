@@ -1,12 +1,13 @@
 import { invalidOption } from "@tungstate/protocol/internal";
-import { constants, type Http2Session, type Settings } from "node:http2";
+import type { Http2Session, Settings } from "node:http2";
+import { NO_ERROR } from "../../http2/error-codes.ts";
 import { type AnyHttp2Server, settingsOf } from "../../native/http2-options.ts";
 import { describe } from "../../options/describe.ts";
 
 const MAX_STREAMS = 2 ** 31 - 1; // RFC 9113 §5.1.1
 
 /** Streams that a client may have open in a session: more than browsers open to a page. */
-const DEFAULT_MAX_CONCURRENT_STREAMS = 1_000;
+export const DEFAULT_MAX_CONCURRENT_STREAMS = 1_000;
 
 /** Announces to clients that a server takes WebSockets over HTTP/2. */
 export class Announcement {
@@ -57,7 +58,7 @@ export function checkStreams(streams: unknown): void {
 }
 
 /** Ends a session at once. `code`: an error code of RFC 9113 §7. */
-export function endSession(session: Http2Session, code: number = constants.NGHTTP2_NO_ERROR): void {
+export function endSession(session: Http2Session, code: number = NO_ERROR): void {
   if (session.destroyed) return;
   session.goaway(code);
   session.destroy();

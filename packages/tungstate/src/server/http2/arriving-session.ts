@@ -1,4 +1,4 @@
-import { constants, type Http2Session } from "node:http2";
+import type { Http2Session } from "node:http2";
 import { NOWHERE, type Timed } from "../../schedule/deadlines.ts";
 import type { Arrivals } from "../door/arrivals.ts";
 import type { Place } from "../door/first-request.ts";
@@ -32,7 +32,7 @@ export class ArrivingSession implements Timed {
 
   onDeadline(): void {
     this.end();
-    endSession(this.session, constants.NGHTTP2_NO_ERROR);
+    endSession(this.session);
     this.arrivals.onRefused(serverError("ACCEPT_TIMEOUT", `no request in ${this.arrivals.timeout} ms`));
   }
 }

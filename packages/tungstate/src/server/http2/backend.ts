@@ -1,4 +1,4 @@
-import { checkConnect, type WebSocketError } from "@tungstate/protocol";
+import { checkConnect } from "@tungstate/protocol";
 import type { Server as HttpServer } from "node:http";
 import {
   createServer,
@@ -9,13 +9,12 @@ import {
 } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
 import type { Socket } from "node:net";
-import { Http2StreamTransport } from "../../http2/stream-transport.ts";
+import { pairsOf } from "../../http2/fields.ts";
 import type { Clock } from "../../schedule/clock.ts";
-import { RefusedError } from "../admission/refused.ts";
 import type { Arrivals } from "../door/arrivals.ts";
 import { serverError } from "../errors.ts";
-import { pairsOf } from "../raw-fields.ts";
-import { Http2Responder } from "./responder.ts";
+import { DEFAULT_MAX_CONCURRENT_STREAMS } from "./announce.ts";
+import { refuseStream } from "./responder.ts";
 import { watchSession } from "./session-watch.ts";
 
 const IDLE_TIMEOUT = 60_000; // ms of a session without streams
@@ -30,8 +29,6 @@ export interface Http2Options {
   /** Streams that a client may have open in one connection. Default 1,000. */
   readonly maxConcurrentStreams?: number;
 }
-
-const DEFAULT_STREAMS = 1_000;
 
 /** The HTTP/2 sessions of our ports. */
 export class Http2Backend {
@@ -54,7 +51,7 @@ export class Http2Backend {
   constructor(
     arrivals: Arrivals,
     http: HttpServer | HttpsServer | undefined,
-    { maxConcurrentStreams = DEFAULT_STREAMS }: Http2Options,
+    { maxConcurrentStreams = DEFAULT_MAX_CONCURRENT_STREAMS }: Http2Options,
     attach: (server: Http2Server, maxConcurrentStreams: number) => () => void,
   ) {
     this.arrivals = arrivals;
@@ -135,11 +132,8 @@ export class Http2Backend {
     stream.on("error", ignore);
     if (session === undefined || stream.closed) return;
     const checked = checkConnect(pairsOf(rawHeaders));
-    const error: WebSocketError = checked instanceof Error ? checked : serverError("PATH_NOT_FOUND");
-    const refused = new RefusedError(error);
-    const transport = new Http2StreamTransport(stream, session);
-    new Http2Responder(stream, transport.session).refuse(refused, transport, this.clock);
-    this.arrivals.onRefused(refused);
+    const error = checked instanceof Error ? checked : serverError("PATH_NOT_FOUND");
+    refuseStream(stream, session, error, this.arrivals);
   }
 
   /** Opens no new streams: sends GOAWAY. Resolves when all sessions have ended. */

@@ -3,22 +3,21 @@ import {
   acceptConnect,
   type AcceptOptions,
   type ConnectRequest,
-  type Http2Fields,
   refuseConnect,
   type ServerHandshakeOptions,
+  type WebSocketError,
 } from "@tungstate/protocol";
-import {
-  constants,
-  type OutgoingHttpHeaders,
-  type ServerHttp2Stream,
-  type ServerStreamResponseOptions,
-} from "node:http2";
+import type { Http2Session, ServerHttp2Stream, ServerStreamResponseOptions } from "node:http2";
 import { interfaceOf } from "../../dial/interfaces.ts";
+import { NO_ERROR } from "../../http2/error-codes.ts";
+import { headersOf } from "../../http2/fields.ts";
 import type { SharedSession } from "../../http2/session.ts";
+import { Http2StreamTransport } from "../../http2/stream-transport.ts";
 import type { Clock } from "../../schedule/clock.ts";
 import type { HttpVersion, Route } from "../../transport/route.ts";
 import type { Transport } from "../../transport/transport.ts";
-import type { RefusedError } from "../admission/refused.ts";
+import { RefusedError } from "../admission/refused.ts";
+import type { Arrivals } from "../door/arrivals.ts";
 import type { Responder } from "../responder.ts";
 
 /** No Date field, as in responses of HTTP/1.1. The types of Node.js lack this option. */
@@ -58,18 +57,21 @@ export class Http2Responder implements Responder {
     // RFC 9113 §8.1: a server "MAY request that the client abort transmission of a request without
     // error by sending a RST_STREAM with an error code of NO_ERROR after sending a complete
     // response"
-    stream.end(error.httpResponse.body, () => stream.close(constants.NGHTTP2_NO_ERROR));
+    stream.end(error.httpResponse.body, () => stream.close(NO_ERROR));
   }
 }
 
-/** The header fields as node:http2 takes them. */
-function headersOf(fields: Http2Fields): OutgoingHttpHeaders {
-  const headers: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
-  for (const [name, value] of fields) {
-    const before = headers[name];
-    headers[name] = before === undefined ? value : [before, value].flat();
-  }
-  return headers;
+/** Refuses the request of a stream, and reports that. */
+export function refuseStream(
+  stream: ServerHttp2Stream,
+  session: Http2Session,
+  error: WebSocketError,
+  arrivals: Arrivals,
+): void {
+  const refused = new RefusedError(error);
+  const transport = new Http2StreamTransport(stream, session);
+  new Http2Responder(stream, transport.session).refuse(refused, transport, arrivals.settings.clock);
+  arrivals.onRefused(refused);
 }
 
 /** The route of a connection in a session. */

@@ -1,16 +1,17 @@
 import { protocolError, type WebSocketError } from "@tungstate/protocol";
-import { constants, type IncomingHttpHeaders, type Http2Session, type ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, Http2Session, ServerHttp2Stream } from "node:http2";
+import { ENHANCE_YOUR_CALM } from "../../http2/error-codes.ts";
+import { pairsOf } from "../../http2/fields.ts";
 import { Http2StreamTransport } from "../../http2/stream-transport.ts";
 import type { AnyHttp2Server } from "../../native/http2-options.ts";
 import { RefusedError } from "../admission/refused.ts";
 import type { Arrivals } from "../door/arrivals.ts";
 import type { Place } from "../door/first-request.ts";
 import { serverError } from "../errors.ts";
-import { pairsOf } from "../raw-fields.ts";
 import { Announcement, endSession } from "./announce.ts";
 import { ArrivingSession } from "./arriving-session.ts";
 import type { StreamTaker } from "./opened-stream.ts";
-import { Http2Responder } from "./responder.ts";
+import { refuseStream } from "./responder.ts";
 import { watchSession } from "./session-watch.ts";
 
 /** The WebSocketServers that are attached to a server of node:http2. */
@@ -56,7 +57,7 @@ export class Http2Streams {
     const address = arrivals.countsAddresses ? session.socket.remoteAddress : undefined;
     const place = secured ?? arrivals.arrive(address, true);
     if (place instanceof RefusedError) {
-      endSession(session, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      endSession(session, ENHANCE_YOUR_CALM);
       return;
     }
     this.arriving.set(session, new ArrivingSession(session, place, arrivals));
@@ -112,14 +113,8 @@ export class Http2Streams {
 
   private refuse(stream: ServerHttp2Stream, session: Http2Session, error: WebSocketError): void {
     const arrivals = this.owner.arrivals();
-    const transport = new Http2StreamTransport(stream, session);
-    if (arrivals === undefined) {
-      transport.destroy();
-      return;
-    }
-    const refused = new RefusedError(error);
-    new Http2Responder(stream, transport.session).refuse(refused, transport, arrivals.settings.clock);
-    arrivals.onRefused(refused);
+    if (arrivals === undefined) new Http2StreamTransport(stream, session).destroy();
+    else refuseStream(stream, session, error, arrivals);
   }
 }
 
