@@ -17,6 +17,7 @@ export const FRAME = {
   pushPromise: 5,
   ping: 6,
   goaway: 7,
+  windowUpdate: 8,
   continuation: 9,
   origin: 12,
 } as const;
@@ -50,10 +51,19 @@ export const INITIAL_WINDOW_SIZE = 4;
 /** Extended CONNECT is enabled. */
 export const ENABLED: Buffer = settings({ [ENABLE_CONNECT_PROTOCOL]: 1 });
 
-/** Literal fields without indexing (RFC 7541 §6.2.2), each shorter than 127 bytes. */
+/** Literal fields without a table and without Huffman codes (RFC 7541 §6.2.2). */
 export function fields(...pairs: readonly (readonly [name: string, value: string])[]): Buffer {
-  const text = (value: string): Buffer => Buffer.concat([Buffer.from([value.length]), Buffer.from(value, "latin1")]);
-  return Buffer.concat(pairs.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]));
+  return Buffer.concat(pairs.flatMap(([name, value]) => [Buffer.of(0), literal(name), literal(value)]));
+}
+
+function literal(text: string): Buffer {
+  const bytes = Buffer.from(text, "latin1");
+  const head = bytes.length < 127 ? [bytes.length] : [127];
+  for (let rest = bytes.length - 127; head[0] === 127 && rest >= 0; rest = Math.floor(rest / 128)) {
+    head.push(rest < 128 ? rest : (rest % 128) + 128);
+    if (rest < 128) break;
+  }
+  return Buffer.concat([Buffer.from(head), bytes]);
 }
 
 export function headers(block: Uint8Array, flags = 0, stream = 1): Buffer {

@@ -1,20 +1,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { END_HEADERS, FRAME, fields as headerBlock, frame } from "./http2-frames.ts";
 
-/** Types of HTTP/2 frames (RFC 9113 §6). */
-export const TYPE = {
-  DATA: 0,
-  HEADERS: 1,
-  RST_STREAM: 3,
-  SETTINGS: 4,
-  PING: 6,
-  GOAWAY: 7,
-  WINDOW_UPDATE: 8,
-  CONTINUATION: 9,
-} as const;
-
-export const END_STREAM = 0x1;
-export const END_HEADERS = 0x4;
 const ACK = 0x1;
 
 /** Error codes of HTTP/2 (RFC 9113 §7). */
@@ -27,33 +14,6 @@ export interface Http2Frame {
   readonly flags: number;
   readonly id: number;
   readonly payload: Buffer;
-}
-
-/** Returns the bytes of a frame. */
-export function http2Frame(type: number, flags: number, id: number, payload: Buffer = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.writeUInt8(type, 3);
-  head.writeUInt8(flags, 4);
-  head.writeUInt32BE(id, 5);
-  return Buffer.concat([head, payload]);
-}
-
-/** Returns a block of header fields: literals without a table and without Huffman codes (RFC 7541 §6.2.2). */
-export function headerBlock(fields: Iterable<readonly [name: string, value: string]>): Buffer {
-  const parts: Buffer[] = [];
-  for (const [name, value] of fields) parts.push(Buffer.of(0), literal(name), literal(value));
-  return Buffer.concat(parts);
-}
-
-function literal(text: string): Buffer {
-  const bytes = Buffer.from(text, "latin1");
-  const head = bytes.length < 127 ? [bytes.length] : [127];
-  for (let rest = bytes.length - 127; head[0] === 127 && rest >= 0; rest = Math.floor(rest / 128)) {
-    head.push(rest < 128 ? rest : (rest % 128) + 128);
-    if (rest < 128) break;
-  }
-  return Buffer.concat([Buffer.from(head), bytes]);
 }
 
 /** The fields of a WebSocket handshake; undefined takes one away. */
@@ -95,46 +55,46 @@ export class Http2Wire {
       const length = this.rest.readUIntBE(0, 3);
       if (this.rest.length < 9 + length) break;
       const [type = 0, flags = 0] = this.rest.subarray(3, 5);
-      const frame = { type, flags, id: this.rest.readUInt32BE(5), payload: this.rest.subarray(9, 9 + length) };
+      const received = { type, flags, id: this.rest.readUInt32BE(5), payload: this.rest.subarray(9, 9 + length) };
       this.rest = this.rest.subarray(9 + length);
-      this.frames.push(frame);
-      if (type === TYPE.SETTINGS && (flags & ACK) === 0) this.send(TYPE.SETTINGS, ACK, 0);
+      this.frames.push(received);
+      if (type === FRAME.settings && (flags & ACK) === 0) this.send(FRAME.settings, ACK, 0);
     }
     this.wake?.();
   }
 
   send(type: number, flags: number, id: number, payload?: Buffer): void {
-    this.socket.write(http2Frame(type, flags, id, payload));
+    this.socket.write(frame(type, flags, id, payload));
   }
 
   /** Opens a stream by a request. */
   request(id: number, fields: Iterable<readonly [string, string]> = handshakeFields(), flags = END_HEADERS): void {
-    this.send(TYPE.HEADERS, flags, id, headerBlock(fields));
+    this.send(FRAME.headers, flags, id, headerBlock(...fields));
   }
 
   reset(id: number, code: number = ERROR.CANCEL): void {
     const payload = Buffer.alloc(4);
     payload.writeUInt32BE(code);
-    this.send(TYPE.RST_STREAM, 0, id, payload);
+    this.send(FRAME.rstStream, 0, id, payload);
   }
 
   goAway(code: number): void {
     const payload = Buffer.alloc(8);
     payload.writeUInt32BE(code, 4);
-    this.send(TYPE.GOAWAY, 0, 0, payload);
+    this.send(FRAME.goaway, 0, 0, payload);
   }
 
   initialWindow(size: number): void {
     const payload = Buffer.alloc(6);
     payload.writeUInt16BE(SETTINGS_INITIAL_WINDOW_SIZE);
     payload.writeUInt32BE(size, 2);
-    this.send(TYPE.SETTINGS, 0, 0, payload);
+    this.send(FRAME.settings, 0, 0, payload);
   }
 
   updateWindow(id: number, increment: number): void {
     const payload = Buffer.alloc(4);
     payload.writeUInt32BE(increment);
-    this.send(TYPE.WINDOW_UPDATE, 0, id, payload);
+    this.send(FRAME.windowUpdate, 0, id, payload);
   }
 
   /** Waits until `done` holds; throws if the connection is closed before. */
@@ -155,22 +115,22 @@ export class Http2Wire {
    */
   async outcome(id: number): Promise<number | string> {
     const find = (): Http2Frame | undefined =>
-      this.frames.find((each) => each.id === id && (each.type === TYPE.HEADERS || each.type === TYPE.RST_STREAM));
+      this.frames.find((each) => each.id === id && (each.type === FRAME.headers || each.type === FRAME.rstStream));
     await this.until(() => find() !== undefined || this.closed).catch(() => undefined);
     const frame = find();
     if (frame === undefined) return "closed";
-    return frame.type === TYPE.HEADERS ? statusOf(frame.payload) : `reset ${frame.payload.readUInt32BE()}`;
+    return frame.type === FRAME.headers ? statusOf(frame.payload) : `reset ${frame.payload.readUInt32BE()}`;
   }
 
   /** The bytes of DATA of a stream. */
   dataOf(id: number): Buffer {
     return Buffer.concat(
-      this.frames.filter((each) => each.type === TYPE.DATA && each.id === id).map(({ payload }) => payload),
+      this.frames.filter((each) => each.type === FRAME.data && each.id === id).map(({ payload }) => payload),
     );
   }
 
   get goAways(): readonly number[] {
-    return this.frames.filter(({ type }) => type === TYPE.GOAWAY).map(({ payload }) => payload.readUInt32BE(4));
+    return this.frames.filter(({ type }) => type === FRAME.goaway).map(({ payload }) => payload.readUInt32BE(4));
   }
 }
 
@@ -182,8 +142,8 @@ export async function openWire(port: number, t: { after(end: () => void): void }
   socket.setNoDelay(true);
   const wire = new Http2Wire(socket);
   socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-  wire.send(TYPE.SETTINGS, 0, 0);
-  await wire.until(() => wire.frames.some(({ type, flags }) => type === TYPE.SETTINGS && flags === ACK));
+  wire.send(FRAME.settings, 0, 0);
+  await wire.until(() => wire.frames.some(({ type, flags }) => type === FRAME.settings && flags === ACK));
   return wire;
 }
 

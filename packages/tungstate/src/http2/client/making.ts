@@ -8,7 +8,7 @@ export type Made =
   /** The server has HTTP/1.1 only. `take`: returns the stream once, if it can be used. */
   | { readonly version: "1.1"; readonly take: () => OpenedStream | undefined };
 
-/** What an attempt is doing, for the errors of those who stop waiting. */
+/** The state of an attempt, for the errors of connections that stop waiting. */
 export interface MakingProgress {
   step: ConnectStep;
   tried: Tried;
@@ -22,7 +22,7 @@ export interface MakingProgress {
  */
 export class Making {
   readonly progress: MakingProgress = { step: "connect", tried: {}, settingsSince: undefined };
-  /** What the connections want that wait for it. */
+  /** The version of HTTP that the waiting connections need. */
   readonly version: "2" | "auto";
   private readonly controller = new AbortController();
   private readonly made: Promise<Made>;
@@ -31,7 +31,7 @@ export class Making {
   constructor(version: "2" | "auto", make: (signal: AbortSignal, progress: MakingProgress) => Promise<Made>) {
     this.version = version;
     this.made = make(this.controller.signal, this.progress);
-    this.made.catch(() => undefined); // those who wait report it
+    this.made.catch(() => undefined); // the connections that wait report it
   }
 
   /** Connections that wait. */
@@ -49,7 +49,7 @@ export class Making {
     return new Promise((resolve, reject) => {
       const forget = onAbort(signal, () => {
         this.waiters--;
-        // the error of the attempt knows best what was tried
+        // the error of the attempt has the details of what was tried
         if (this.waiters === 0) this.controller.abort(signal.reason);
         else reject(abortedError(signal, { step: this.progress.step, tried: this.progress.tried }));
       });

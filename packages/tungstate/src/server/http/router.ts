@@ -103,21 +103,21 @@ export function choosePassedOn(server: WebServer, main: WebServer): () => void {
 }
 
 /**
- * Sends the handshakes of an HTTP/2 server without listeners of its own to those who take them on
- * `main`. The function returned ends that.
+ * Sends the handshakes of an HTTP/2 server without listeners of its own to the takers of `main`.
+ * Returns a function that ends that.
  */
 export function shareRoutes(server: Http2Server, main: WebServer, maxConcurrentStreams: number): () => void {
   const byPath = routesOf.get(main)?.byPath ?? new Map<undefined, UpgradeTaker>();
   return doorOf(server, main, byPath, maxConcurrentStreams);
 }
 
-/** Returns who has this path, or all others if it is undefined. */
+/** Returns the taker of this path; of all other paths if it is undefined. */
 export function takerOf(server: WebServer, path: string | undefined): UpgradeTaker | undefined {
   return routesOf.get(server)?.byPath.get(path);
 }
 
 /**
- * Returns who accepts a handshake that is the first request of its connection; undefined if
+ * Returns the taker of a handshake that is the first request of its connection; undefined if
  * node:http should read it.
  */
 export function handshakeTakerOf(server: WebServer, { target }: UpgradeHead): HandshakeTaker | undefined {
