@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { CreateError } from "./errors.ts";
-import { TEMPLATES } from "./templates.ts";
+import { DEFAULT_TEMPLATE, TEMPLATES } from "./templates.ts";
 
 /** The command line. */
 export interface Options {
@@ -76,7 +76,7 @@ export function help(): string {
 
 Creates a project in a new or empty folder. Asks for what is missing when it runs in a terminal.
 
-  -t, --template <name>  the template (default: ${TEMPLATES[0]?.name ?? ""})
+  -t, --template <name>  the template (default: ${DEFAULT_TEMPLATE.name})
   --name <name>          the name in package.json (default: that of the folder)
   -h, --help             print this text
   -v, --version          print the version

@@ -2,7 +2,7 @@ import type { Readable, Writable } from "node:stream";
 import { createInterface, type Interface } from "node:readline/promises";
 import { CreateError } from "./errors.ts";
 import { problemOf, suggestionFor } from "./names.ts";
-import { TEMPLATES, templateOf, type Template } from "./templates.ts";
+import { DEFAULT_TEMPLATE, TEMPLATES, templateOf, type Template } from "./templates.ts";
 
 const DEFAULT_FOLDER = "my-tungstate-app";
 
@@ -41,7 +41,7 @@ export class Questions {
     return this.ask("Template (1): ", (answer) => {
       const chosen = /^\d+$/.test(answer) ? TEMPLATES[Number(answer) - 1] : undefined;
       if (chosen !== undefined) return chosen;
-      return templateOf(answer === "" ? (TEMPLATES[0]?.name ?? "") : answer);
+      return answer === "" ? DEFAULT_TEMPLATE : templateOf(answer);
     });
   }
 

@@ -5,14 +5,14 @@ import { createProject, ownVersion } from "./create.ts";
 import { CreateError } from "./errors.ts";
 import { checkTaken, help, readOptions } from "./options.ts";
 import { Questions } from "./questions.ts";
-import { TEMPLATES, templateOf, type Template } from "./templates.ts";
+import { DEFAULT_TEMPLATE, templateOf, type Template } from "./templates.ts";
 
 /** What the program needs of its process. */
 export interface Surroundings {
   readonly args: readonly string[];
   readonly input: Readable & { readonly isTTY?: boolean };
   readonly output: Writable & { readonly isTTY?: boolean };
-  /** Of the environment: what npm tells of itself. */
+  /** Environment variables. npm sets some that describe itself and its options. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -37,7 +37,7 @@ async function complete(
   { input, output }: Pick<Surroundings, "input" | "output">,
 ): Promise<{ folder: string; template: Template }> {
   if (input.isTTY !== true || output.isTTY !== true) {
-    if (folder !== undefined) return { folder, template: template ?? templateOf(TEMPLATES[0]?.name ?? "") };
+    if (folder !== undefined) return { folder, template: template ?? DEFAULT_TEMPLATE };
     throw new CreateError("a folder is required: npm create tungstate my-app", { status: 2 });
   }
   if (folder !== undefined && template !== undefined) return { folder, template };

@@ -7,9 +7,15 @@ export interface Template {
   readonly summary: string;
 }
 
-/** All templates. The first one is the default. */
+/** The template of a command line without `--template`. */
+export const DEFAULT_TEMPLATE: Template = {
+  name: "chat",
+  summary: "a chat with a page for browsers: channels, presence and history",
+};
+
+/** All templates, the default first. */
 export const TEMPLATES: readonly Template[] = [
-  { name: "chat", summary: "a chat with a page for browsers: channels, presence and history" },
+  DEFAULT_TEMPLATE,
   { name: "broadcast", summary: "a server that sends each message to all clients" },
   { name: "fastify", summary: "a Fastify application whose users sign in and get tokens" },
   { name: "interface", summary: "a client that connects through a network interface of your choice" },

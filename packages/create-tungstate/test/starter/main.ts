@@ -88,7 +88,7 @@ const tests: Record<string, () => Promise<void>> = {
       await bob.keyboard.press("Enter");
       await ada.getByText("Bob <b> <i>hello</i>, Ada").waitFor();
       const took = performance.now() - started;
-      await ada.getByText("Ada, Bob <b>").waitFor(); // who is there
+      await ada.getByText("Ada, Bob <b>").waitFor(); // the members of the room
       const late = await open("Cy");
       await late.getByText("Ada hello, Bob").waitFor(); // from the history
       assert.deepEqual(errors, []);

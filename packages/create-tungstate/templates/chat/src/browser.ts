@@ -1,7 +1,7 @@
-// The page: joins a room, shows its messages and who is there, and sends messages.
+// The page: joins a room, shows its messages and members, and sends messages.
 import { Centrifuge, type PublicationContext } from "centrifuge";
 
-const HISTORY = 50; // messages to show of the time before
+const HISTORY = 50; // earlier messages that are shown
 
 interface Person {
   readonly name: string;
