@@ -32,7 +32,7 @@ if (report === undefined) {
   const [, reason = stderr.trim()] = /"(?:message|summary)": "(.*)"/.exec(stdout) ?? [];
   console.error(`no audit: npm could not ask for advisories: ${reason}`);
   console.error(
-    "npm sends POST /-/npm/v1/security/advisories/bulk, which registry.npmjs.org answers and some mirrors do not.",
+    "npm sends POST /-/npm/v1/security/advisories/bulk, which the npm registry answers and some mirrors do not.",
   );
   process.exit(allowOffline ? 0 : 1);
 }

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { commandLine, flag } from "./command-line.mjs";
-import { npmCommand } from "./npm.mjs";
+import { npmCommand, spawnNpm } from "./npm.mjs";
 import {
   budgetProblems,
   changelogProblems,
@@ -171,8 +171,8 @@ if (problems.length + gaps.length > 0) {
 for (const { manifest, tarball } of packed) {
   const id = `${manifest.name}@${manifest.version}`;
   // a release that was interrupted continues where it stopped
-  const [command, args] = npmCommand("npm", ["view", id, "version"]);
-  if (spawnSync(command, args, { encoding: "utf8" }).stdout?.trim() === manifest.version) {
+  const published = spawnNpm(["view", id, "version"], { encoding: "utf8" }).stdout?.trim();
+  if (published === manifest.version) {
     console.log(`${id} is already published`);
     continue;
   }

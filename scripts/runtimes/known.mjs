@@ -163,7 +163,7 @@ const KNOWN = [
     files: ["http2/routes.test.ts"],
     name: /ws: work under simulated|keep the process alive|resume TLS/,
     reason:
-      "Deno's `node:http2` needs a socket without TLS, its `node:tls` resumes no sessions; a flag is one of Node.js.",
+      "Deno's `node:http2` needs a socket without TLS, its `node:tls` resumes no sessions, and it lacks a flag of Node.js.",
   },
   {
     runtimes: ["deno"],

@@ -53,7 +53,7 @@ async function runWorkerd(script) {
   }
 }
 
-/** fetch() gives up after 5 minutes without a response. */
+/** Waits for a response without a limit: fetch() fails after 5 minutes. */
 async function fetchJson(url) {
   const [response] = await once(get(url), "response");
   let text = "";
@@ -66,7 +66,7 @@ fetch("/results", { method: "POST", body: JSON.stringify(await run()) });
 `;
 const IN_WORKER = `new Worker("/page.js", { type: "module" });`;
 
-/** Loads what the tests of `tungstate/browser` start browsers with. */
+/** Loads the module with which the tests of `tungstate/browser` start browsers. */
 async function browsers() {
   await import("../../testing/typescript.mjs");
   return await import(new URL("../../../packages/tungstate/test/browser/support/programs.ts", import.meta.url).href);
@@ -116,8 +116,8 @@ async function runPage(script, inWorker) {
 }
 
 /**
- * Runs those of the files that need nothing of Node.js. Returns the results by file, as `runFile`
- * does, and the files that were left out.
+ * Runs the test files that need no modules of Node.js. Returns the results by file, as `runFile` does,
+ * and the files that were left out.
  */
 export async function runPortable(runtime, files) {
   const { text, left } = await bundleTests(files);
