@@ -1,55 +1,23 @@
 // Runs the tests of the protocol in workerd, in a page of Chromium and in a web worker of it.
-import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, get } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { binaryOf } from "../binaries.mjs";
+import { startWorkerd } from "../workerd.mjs";
 import { bundleTests } from "./bundle.mjs";
 
 /** The runtimes that have no Node.js modules. */
 export const PORTABLE_RUNTIMES = ["workerd", "chromium", "webworker"];
-
-const CONFIG = `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [(name = "main", worker = .main)],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
-);
-const main :Workerd.Worker = (
-  modules = [
-    (name = "main.js", esModule = embed "main.js"),
-    (name = "tests.js", esModule = embed "tests.js"),
-  ],
-  compatibilityDate = "2026-11-01",
-);
-`;
 
 const MAIN = `import { run } from "tests.js";
 export default { fetch: async () => Response.json(await run()) };
 `;
 
 async function runWorkerd(script) {
-  const folder = mkdtempSync(join(tmpdir(), "tungstate-workerd-"));
-  writeFileSync(join(folder, "config.capnp"), CONFIG);
-  writeFileSync(join(folder, "main.js"), MAIN);
-  writeFileSync(join(folder, "tests.js"), script);
-  const child = spawn(binaryOf("workerd"), ["serve", join(folder, "config.capnp"), "--control-fd=3"], {
-    stdio: ["ignore", "inherit", "inherit", "pipe"],
-  });
-  const exited = once(child, "exit");
+  const { port, stop } = await startWorkerd(binaryOf("workerd"), { "main.js": MAIN, "tests.js": script });
   try {
-    let control = "";
-    for await (const chunk of child.stdio[3]) {
-      control += chunk;
-      const port = /"port":(\d+)/.exec(control)?.[1];
-      if (port !== undefined) return await fetchJson(`http://127.0.0.1:${port}/`);
-    }
-    throw new Error("workerd has ended");
+    return await fetchJson(`http://127.0.0.1:${port}/`);
   } finally {
-    child.kill("SIGKILL");
-    await exited;
-    rmSync(folder, { recursive: true, force: true });
+    await stop();
   }
 }
 
