@@ -71,7 +71,7 @@ class Slow implements ProtocolSink {
   /** Ends all asynchronous jobs. */
   async finish(): Promise<void> {
     for (const job of this.jobs.splice(0)) job();
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 0)); // pages have no setImmediate()
   }
 
   nextTick(): void {
